@@ -1,0 +1,117 @@
+"""Tables of results, as text, as Markdown and within the README.
+
+A README marks where a table stands; what is between the markers is generated:
+
+    <!-- table:room.labels -->
+    ...
+    <!-- /table -->
+
+`room` is a key of the `metrics` given to `update_readme` (each value one
+metrics.json), `labels` or `quality` the kind of table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import re
+
+import numpy as np
+
+GROUP_KEYS = ("protocol", "dimension", "field", "pairs", "method")
+SCORES = ("miou", "miou_all", "class_accuracy", "total_accuracy", "seconds")
+_MARKED = re.compile(r"(<!-- table:([\w.-]+) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
+
+
+def aggregate(rows: Sequence[Mapping]) -> list[dict]:
+  """Rows of metrics.json `labels`, merged over seeds, in order of appearance.
+
+  Each has the `GROUP_KEYS`, `seeds` (how many), `clicks` (their mean), and for
+  each of `SCORES` a pair `(mean, standard deviation)`; the deviation is over the
+  seeds (n - 1), None with a single one. Both are None without any value.
+  """
+  groups: dict[tuple, list[Mapping]] = {}
+  for row in rows:
+    groups.setdefault(tuple(row[key] for key in GROUP_KEYS), []).append(row)
+  merged = []
+  for group, members in groups.items():
+    result = dict(zip(GROUP_KEYS, group, strict=True))
+    result["seeds"] = len({member["seed"] for member in members})
+    result["clicks"] = float(np.mean([member["clicks"] for member in members]))
+    for score in SCORES:
+      values = [m[score] for m in members if m[score] is not None]
+      result[score] = (float(np.mean(values)) if values else None,
+                       float(np.std(values, ddof=1)) if len(values) > 1 else None)
+    merged.append(result)
+  return merged
+
+
+def label_table(rows: Sequence[Mapping], markdown: bool = True) -> str:
+  """Label scores as mean ± standard deviation over seeds, one line a group."""
+  header = ["protocol", "labels", "field", "pairs", "method", "mIoU", "mIoU all",
+            "class acc.", "total acc.", "seeds"]
+  lines = []
+  for row in aggregate(rows):
+    in_3d = "" if row["dimension"] == "2d" else f" ({row['dimension']})"
+    lines.append([row["protocol"] + in_3d, f"{row['clicks']:.0f}", row["field"],
+                  row["pairs"] or "", row["method"],
+                  *(_spread(row[score]) for score in SCORES[:4]), str(row["seeds"])])
+  return format_table(header, lines, markdown)
+
+
+def quality_table(metrics: Mapping, markdown: bool = True) -> str:
+  """PSNR, SSIM and depth error of every field in one metrics.json."""
+  columns = (("psnr", "PSNR (dB)", "{:.2f}", 1), ("ssim", "SSIM", "{:.3f}", 1),
+             ("depth_error_m", "depth error, median (cm)", "{:.1f}", 100))
+  fields = list(dict.fromkeys(
+      field for key, *_ in columns for field in metrics.get(key) or {}))
+  lines = []
+  for field in fields:
+    values = [(metrics.get(key) or {}).get(field) for key, *_ in columns]
+    lines.append([field, *("" if v is None else form.format(scale * v)
+                           for v, (_, _, form, scale) in zip(values, columns,
+                                                             strict=True))])
+  return format_table(["field", *(title for _, title, *_ in columns)], lines, markdown)
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]],
+                 markdown: bool = True) -> str:
+  """Aligned columns, as Markdown or as plain text; ends without a newline."""
+  widths = [max(len(cell) for cell in column)
+            for column in zip(header, *rows, strict=True)]
+
+  def line(cells):
+    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    return f"| {' | '.join(padded)} |" if markdown else "  ".join(padded).rstrip()
+
+  rule = line(["-" * width for width in widths])
+  return "\n".join([line(header), rule, *map(line, rows)])
+
+
+def update_readme(readme_text: str, metrics: Mapping[str, Mapping]) -> str:
+  """The README with every marked table generated anew (module docstring).
+
+  metrics: scene name to its metrics.json. Raises ValueError for a marker that
+  names no such scene or kind, or that is not closed, and where there is none.
+  """
+  kinds = {"labels": lambda m: label_table(m["labels"]), "quality": quality_table}
+
+  def replace(match):
+    scene, _, kind = match[2].rpartition(".")
+    if scene not in metrics or kind not in kinds:
+      raise ValueError(
+          f"README: no table {match[2]!r}; known are "
+          + ", ".join(f"{name}.{k}" for name in metrics for k in kinds))
+    return f"{match[1]}{kinds[kind](metrics[scene])}\n{match[4]}"
+
+  text, count = _MARKED.subn(replace, readme_text)
+  if count == 0 or count != readme_text.count("<!-- table:"):
+    raise ValueError("README: a table marker is missing or not closed by "
+                     "<!-- /table -->")
+  return text
+
+
+def _spread(score: tuple[float | None, float | None]) -> str:
+  mean, deviation = score
+  if mean is None:
+    return ""
+  return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"

@@ -1,0 +1,54 @@
+"""The paper's field: NeRF's 8 x 256 multilayer perceptron.
+
+Mildenhall et al. (2020), fig. 7, as in the public code of JacobiNeRF: skip
+connection after layer 4, densities through a ReLU, a 128-wide directional
+layer before `rgb`. Deviation: positions are scaled to [-1, 1] by the scene's
+bounds before encoding, so that the octaves mean the same in every unit.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jnerf.fields import encodings
+from jnerf.fields.grid_field import longest_side
+from jnerf.fields.outputs import FieldOutput
+
+
+class MlpField(nn.Module):
+  """`points [M, 3], viewdirs [M, 3] -> FieldOutput`.
+
+  bounds: box whose longest side is scaled to [-1, 1].
+  depth, width: layers and units of the trunk.
+  skip: the encoded position is joined to this layer's output (0-based).
+  color_width: H, units of the layer that feeds `rgb`.
+  position_octaves, direction_octaves: octaves of the encodings.
+  """
+
+  bounds: tuple
+  depth: int = 8
+  width: int = 256
+  skip: int = 4
+  color_width: int = 128
+  position_octaves: int = 10
+  direction_octaves: int = 4
+
+  @nn.compact
+  def __call__(self, points, viewdirs) -> FieldOutput:
+    centre = (jnp.asarray(self.bounds[0]) + jnp.asarray(self.bounds[1])) / 2
+    half = longest_side(self.bounds) / 2
+    position = encodings.octaves(
+        (points - centre.astype(points.dtype)[None, :]) / half, self.position_octaves)
+    x = position
+    for i in range(self.depth):
+      x = nn.relu(nn.Dense(self.width, name=f"trunk_{i}")(x))
+      if i == self.skip:
+        x = jnp.concatenate([position, x], axis=-1)
+    raw = nn.Dense(1, name="density")(x)[:, 0]
+    feature = nn.Dense(self.width, name="feature")(x)
+    direction = encodings.octaves(viewdirs, self.direction_octaves)
+    hidden = nn.relu(nn.Dense(self.color_width, name="color")(
+        jnp.concatenate([feature, direction], axis=-1)))
+    logits = nn.Dense(3, name="rgb")(hidden)
+    return FieldOutput(nn.relu(raw) / half, hidden, logits)

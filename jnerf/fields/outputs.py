@@ -1,0 +1,21 @@
+"""What every field returns per sample, so that all downstream code is the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flax import struct
+
+
+@struct.dataclass
+class FieldOutput:
+  """A field at M points.
+
+  sigma: `[M]` density per unit of length.
+  hidden: `[M, H]` input of the last layer, which is named `rgb`.
+  logits: `[M, 3]` output of that layer; the colour is `sigmoid(logits)`.
+  """
+
+  sigma: Any
+  hidden: Any
+  logits: Any

@@ -1,0 +1,99 @@
+"""Samplers: where a field is evaluated along each ray.
+
+A sampler is a module `rays, jitter -> Samples`, `jitter [N, 2]` in [-0.5, 0.5) for
+its two rounds, None for deterministic sampling. Both kinds first ask a cheap
+density where the surfaces are and then sample that histogram: `GridSampler` a
+small dense grid trained by the interlevel loss, `CoarseSampler` NeRF's coarse
+network trained on the colours it renders by itself.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jnerf.fields import grid_field
+from jnerf.fields import hash_grid
+from jnerf.rendering import compositing
+from jnerf.rendering import distances
+from jnerf.structs import Rays, Samples
+
+
+def clip_to_bounds(rays: Rays, bounds) -> Rays:
+  """Shrinks near and far `[N, 1]` to the part of each ray inside the box.
+
+  A ray that misses the box keeps a sliver at its near end, so that distances
+  stay ascending.
+  """
+  dtype = rays.origins.dtype
+  low, high = (jnp.asarray(b, dtype)[None, :] for b in bounds)
+  safe = jnp.where(jnp.abs(rays.directions) < 1e-9, 1e-9, rays.directions)
+  a, b = (low - rays.origins) / safe, (high - rays.origins) / safe
+  enter = jnp.max(jnp.minimum(a, b), axis=-1, keepdims=True)
+  leave = jnp.min(jnp.maximum(a, b), axis=-1, keepdims=True)
+  near = jnp.clip(enter, rays.near, rays.far)
+  far = jnp.maximum(jnp.clip(leave, rays.near, rays.far), near + 1e-4 * rays.far)
+  return rays.replace(near=near, far=far)
+
+
+def points_along(rays: Rays, t):
+  """Points `[N, S, 3]` at the interval middles of the edges `t [N, S + 1]`."""
+  t_mid = distances.midpoints(t)
+  return rays.origins[:, None, :] + t_mid[:, :, None] * rays.directions[:, None, :]
+
+
+def _rounds(jitter):
+  return (None, None) if jitter is None else (jitter[:, :1], jitter[:, 1:])
+
+
+class GridSampler(nn.Module):
+  """Samples where a dense density grid sees something.
+
+  bounds: the box of the grid; cells: corners along each of its axes.
+  num_proposals: uniform samples of the grid per ray; num_samples: S.
+  """
+
+  bounds: tuple
+  cells: int = 64
+  num_proposals: int = 48
+  num_samples: int = 24
+
+  @nn.compact
+  def __call__(self, rays: Rays, jitter=None) -> Samples:
+    first, second = _rounds(jitter)
+    grid = self.param("density_grid", nn.initializers.zeros, (self.cells,) * 3)
+    rays = clip_to_bounds(rays, self.bounds)
+    t = distances.uniform(rays.near, rays.far, self.num_proposals, first)
+    points = grid_field.to_unit_cube(points_along(rays, t), self.bounds)
+    raw = hash_grid.interpolate_dense(grid, points.reshape(-1, 3))
+    sigma = grid_field.density(raw, self.bounds).reshape(points.shape[:2])
+    weights = compositing.compositing_weights(sigma, t)
+    fine = distances.importance(t, weights, self.num_samples, second)
+    return Samples(t=fine, proposals=((t, weights),))
+
+
+class CoarseSampler(nn.Module):
+  """NeRF's hierarchical sampling: coarse network, then its weights' quantiles.
+
+  coarse: the coarse field, a module; num_coarse: its stratified samples;
+  num_fine: further ones drawn from its weights; S is the union of both.
+  """
+
+  coarse: nn.Module
+  num_coarse: int = 64
+  num_fine: int = 128
+
+  @nn.compact
+  def __call__(self, rays: Rays, jitter=None) -> Samples:
+    first, second = _rounds(jitter)
+    t = distances.uniform(rays.near, rays.far, self.num_coarse, first)
+    points = points_along(rays, t)
+    viewdirs = jnp.broadcast_to(rays.viewdirs[:, None, :], points.shape)
+    output = self.coarse(points.reshape(-1, 3), viewdirs.reshape(-1, 3))
+    weights = compositing.compositing_weights(output.sigma.reshape(points.shape[:2]), t)
+    color = nn.sigmoid(output.logits).reshape(points.shape)
+    fine = distances.importance(t, weights, self.num_fine + 1, second)
+    union = jnp.sort(jnp.concatenate([t, fine[:, 1:-1]], axis=-1), axis=-1)
+    return Samples(t=jax.lax.stop_gradient(union), proposals=((t, weights),),
+                   coarse_rgb=compositing.composite(weights, color))

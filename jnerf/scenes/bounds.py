@@ -1,0 +1,133 @@
+"""How far to look along a ray, and the box that holds the scene.
+
+Notation: V views, M surface points. `distance` is along the ray, `depth` along
+the camera's z. Surfaces measured by depth are the better witness: `near`, `far`
+and the box come from robust percentiles of them, with a margin for what only
+other views see. Without depth the cameras must do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jnerf.errors import InputError
+from jnerf.scenes import cameras
+
+OUTLIERS = 0.1  # percent of surface points cut off at each end
+NEAR_MARGIN, FAR_MARGIN = 0.5, 1.1  # factors on the percentiles of distance
+BOX_MARGIN = 0.05  # of the box's longest side, added on all six faces
+SAMPLE = 100_000  # surface points that are looked at
+
+
+def scene_extent(cam_to_world: np.ndarray, depth: np.ndarray | None = None,
+                 depth_views: np.ndarray | None = None,
+                 intrinsics: np.ndarray | None = None, *, near: float = 0.0,
+                 far: float = 0.0, bounds: Sequence[float] = (),
+                 ) -> tuple[float, float, np.ndarray]:
+  """`(near, far, bounds [2, 3])` of a capture; what is given wins.
+
+  cam_to_world: `[V, 4, 4]`; the box always holds these cameras.
+  depth: `[V, H, W]` with `intrinsics [V, 4]`, or None.
+  depth_views: indices of the views whose depth may be used (those that train).
+  near, far: 0 where they are to be found; bounds: 6 numbers, lowest corner
+    first, or empty.
+  """
+  if depth is not None and (depth[depth_views] > 0).any():
+    points, distance = surface_points(
+        depth[depth_views], cam_to_world[depth_views], intrinsics[depth_views], SAMPLE)
+    found_near, found_far = near_far_from_distances(distance)
+    box = None if len(bounds) else box_of_points(points, cam_to_world)
+  else:
+    box = None
+    if not (near and far and len(bounds)):
+      box = box_of_cameras(cam_to_world)
+      found_far = float(np.linalg.norm(box[1] - box[0]))
+      found_near = 0.01 * found_far
+  near, far = float(near or found_near), float(far or found_far)
+  if not 0 < near < far < np.inf:
+    raise InputError(f"scene.near={near:g} and scene.far={far:g}: give 0 < near < far")
+  return near, far, _given_box(bounds) if len(bounds) else box
+
+
+def surface_points(depth: np.ndarray, cam_to_world: np.ndarray,
+                   intrinsics: np.ndarray, num: int, seed: int = 0,
+                   ) -> tuple[np.ndarray, np.ndarray]:
+  """`(points [M, 3], distance [M])` of up to `num` pixels drawn over all views.
+
+  depth: `[V, H, W]`; cam_to_world: `[V, 4, 4]`; intrinsics: `[V, 4]`. Pixels
+  without depth are left out, so M <= num.
+  """
+  rng = np.random.default_rng(seed)
+  view, row, column = (rng.integers(0, size, num) for size in depth.shape)
+  z = depth[view, row, column]
+  view, row, column, z = (a[z > 0] for a in (view, row, column, z))
+  xy = np.stack([column, row], axis=-1) + 0.5
+  camera = cameras.pixel_directions(xy, intrinsics[view], np) * z[:, None]
+  points = np.einsum("mij,mj->mi", cam_to_world[view, :3, :3], camera)
+  return points + cam_to_world[view, :3, 3], np.linalg.norm(camera, axis=-1)
+
+
+def near_far_from_distances(distance: np.ndarray) -> tuple[float, float]:
+  """Robust ends of `distance [M]`, moved apart by the margins."""
+  low, high = np.percentile(distance, [OUTLIERS, 100 - OUTLIERS])
+  return NEAR_MARGIN * float(low), FAR_MARGIN * float(high)
+
+
+def box_of_points(points: np.ndarray, cam_to_world: np.ndarray) -> np.ndarray:
+  """`[2, 3]` box around robust `points [M, 3]` and all cameras, with a margin."""
+  centres = cam_to_world[:, :3, 3]
+  low, high = np.percentile(points, [OUTLIERS, 100 - OUTLIERS], axis=0)
+  return _grow(np.minimum(low, centres.min(axis=0)),
+               np.maximum(high, centres.max(axis=0)), BOX_MARGIN)
+
+
+def box_of_cameras(cam_to_world: np.ndarray) -> np.ndarray:
+  """`[2, 3]` guess from the cameras `[V, 4, 4]` alone.
+
+  The box of the camera centres, and of the point that they look at where they
+  look at one, grown on each face by its longest side: a capture that walks
+  through a room reaches past the path about as far as the path is long.
+  """
+  centres = cam_to_world[:, :3, 3]
+  points = centres
+  focus = focus_point(cam_to_world)
+  if focus is not None:
+    points = np.concatenate([centres, focus[None]])
+  low, high = points.min(axis=0), points.max(axis=0)
+  if np.max(high - low) <= 0:
+    raise InputError("scene.bounds: cannot be told from cameras in one place without "
+                     "depth; set scene.bounds, scene.near and scene.far")
+  return _grow(low, high, 1.0)
+
+
+def focus_point(cam_to_world: np.ndarray) -> np.ndarray | None:
+  """`[3]` point nearest to all optical axes, if it lies in front of the cameras.
+
+  None where the axes are (nearly) parallel, so that no point is nearest, or
+  where it is behind a tenth of the cameras, which then look outward.
+  """
+  centres, forward = cam_to_world[:, :3, 3], cam_to_world[:, :3, 2]
+  # Each axis contributes the projector onto the plane across it.
+  across = np.eye(3)[None] - forward[:, :, None] * forward[:, None, :]
+  normal = across.mean(axis=0)
+  if np.linalg.eigvalsh(normal)[0] < 1e-3:
+    return None
+  focus = np.linalg.solve(normal, np.einsum("vij,vj->i", across, centres) / len(centres))
+  in_front = np.einsum("vi,vi->v", focus[None] - centres, forward) > 0
+  return focus if in_front.mean() >= 0.9 else None
+
+
+def _grow(low: np.ndarray, high: np.ndarray, share: float) -> np.ndarray:
+  margin = share * np.max(high - low)
+  return np.stack([low - margin, high + margin])
+
+
+def _given_box(bounds: Sequence[float]) -> np.ndarray:
+  values = np.asarray(bounds, np.float64).reshape(-1)
+  sound = len(values) == 6 and np.isfinite(values).all()
+  if not sound or (values[:3] >= values[3:]).any():
+    raise InputError(f"scene.bounds={tuple(bounds)}: give xmin, ymin, zmin, xmax, ymax, "
+                     "zmax with each min below its max")
+  return values.reshape(2, 3)

@@ -1,0 +1,88 @@
+"""Which pixels a training step sees, and what is known at them.
+
+Notation: V training views, N pixels. A pixel is `(view, row, column)`, all
+integers, `view` counting the training views only, so that no draw can reach a
+test view. `gather_batch` runs inside the compiled step where the data fit the
+device (`xnp=jnp`) and on the host where they do not (`xnp=np`).
+"""
+
+from __future__ import annotations
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnerf.scenes import cameras, precomputed_features
+from jnerf.structs import Array, Batch, FeatureMaps, Scene
+
+
+@struct.dataclass
+class PixelData:
+  """All that batches are gathered from, of the training views.
+
+  images: `[V, H, W, 3]` float32 in [0, 1].
+  cam_to_world: `[V, 4, 4]` float32; intrinsics: `[V, 4]` float32.
+  features: `[V, h, w, F]` visual features on their patch grid, or None.
+  labels: `[V, H, W]` int32 ground-truth classes, only for the oracle, or None.
+  near, far: distances along every ray.
+  """
+
+  images: Array
+  cam_to_world: Array
+  intrinsics: Array
+  near: float = struct.field(pytree_node=False)
+  far: float = struct.field(pytree_node=False)
+  features: Array | None = None
+  labels: Array | None = None
+
+  @property
+  def shape(self) -> tuple[int, int, int]:
+    """`(V, H, W)`, what `draw_pixels` draws from."""
+    return self.images.shape[:3]
+
+
+def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
+               with_labels: bool = False) -> PixelData:
+  """The training views of `scene` on the host.
+
+  feature_maps: of all views of the scene, in its order.
+  with_labels: whether ground-truth classes go in; for the oracle only. Raises
+    ValueError where the scene has none.
+  """
+  if with_labels and scene.semantic is None:
+    raise ValueError(f"scene {scene.name} has no labels")
+  views = scene.train
+  return PixelData(
+      images=scene.images[views],
+      cam_to_world=scene.cam_to_world[views].astype(np.float32),
+      intrinsics=scene.intrinsics[views].astype(np.float32),
+      near=float(scene.near), far=float(scene.far),
+      features=None if feature_maps is None else feature_maps.grid[views],
+      labels=scene.semantic[views] if with_labels else None)
+
+
+def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int]) -> jax.Array:
+  """`[num, 3]` int32 (view, row, column), uniform with replacement.
+
+  key: consumed; shape: `(V, H, W)`.
+  """
+  return jax.random.randint(key, (num, 3), 0, jnp.array(shape, jnp.int32)[None],
+                            dtype=jnp.int32)
+
+
+def gather_batch(data: PixelData, pixels, xnp=jnp) -> Batch:
+  """What the step needs at `pixels [N, 3]` (view, row, column)."""
+  view, row, column = pixels[:, 0], pixels[:, 1], pixels[:, 2]
+  xy = (xnp.stack([column, row], axis=-1) + 0.5).astype(xnp.float32)
+  rays = cameras.cast_rays(xy, data.cam_to_world[view], data.intrinsics[view],
+                           data.near, data.far, xnp)
+  features = labels = None
+  if data.features is not None:
+    _, height, width = data.shape
+    extent = xnp.array([[width, height]], xnp.float32)
+    features = precomputed_features.sample_features(data.features, view, xy / extent, xnp)
+  if data.labels is not None:
+    labels = data.labels[view, row, column]
+  return Batch(rays=rays, rgb=data.images[view, row, column], features=features,
+               labels=labels)

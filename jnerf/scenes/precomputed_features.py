@@ -1,0 +1,124 @@
+"""Visual features from a file, and looking them up at a pixel.
+
+The file is one .npz with `features [V, h, w, F]` and `names [V]`. Features stay
+on their patch grid and in half precision: at image resolution they would not
+fit memory. `sample_features` interpolates where they are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import pathlib
+import re
+import zipfile
+import zlib
+
+import jax.numpy as jnp
+import numpy as np
+
+from jnerf.errors import InputError
+from jnerf.structs import FeatureMaps
+
+
+def load_features_file(path: str | pathlib.Path, frames: Sequence[str]) -> FeatureMaps:
+  """Features of `frames`, in their order, float16.
+
+  A name fits a frame with or without folder, extension, the prefix `rgb_` and
+  leading zeros. Further names in the file are passed over; raises `InputError`
+  where a frame has none.
+  """
+  features, names = _read(path)
+  by_key: dict[str, int] = {}
+  for i, name in enumerate(names):
+    first = by_key.setdefault(_key(name), i)
+    if first != i:
+      raise InputError(f"{path}: the names {names[first]!r} and {name!r} mean the same "
+                       "frame; keep one")
+  missing = [frame for frame in frames if _key(frame) not in by_key]
+  if missing:
+    more = ", ..." if len(missing) > 3 else ""
+    raise InputError(
+        f"{path}: has no features for {len(missing)} of {len(frames)} frames "
+        f"({', '.join(missing[:3])}{more}; its names are like {names[0]!r}); compute "
+        "them for this capture, or set features.kind=local")
+  grid = features[[by_key[_key(frame)] for frame in frames]]
+  if not np.isfinite(grid).all():
+    raise InputError(f"{path}: features hold numbers that are not finite in half "
+                     "precision; compute them again")
+  return FeatureMaps(grid=grid, source="precomputed")
+
+
+def find_features_file(folder: str | pathlib.Path) -> pathlib.Path | None:
+  """The one .npz in `folder` that holds `features` and `names`; None without any.
+
+  Raises `InputError` where there are several to choose from.
+  """
+  found = []
+  for path in sorted(pathlib.Path(folder).glob("*.npz")):
+    try:
+      with zipfile.ZipFile(path) as archive:
+        if {"features.npy", "names.npy"} <= set(archive.namelist()):
+          found.append(path)
+    except (OSError, zipfile.BadZipFile):
+      raise InputError(f"{path}: cannot be read as an .npz file; copy it again or move "
+                       "it away") from None
+  if len(found) > 1:
+    raise InputError(f"features.path: {', '.join(p.name for p in found)} in {folder} all "
+                     "hold features; name the one to use")
+  return found[0] if found else None
+
+
+def sample_features(grid, view, xy, xnp=jnp):
+  """`[N, F]` float32 features, bilinear between the centres of their patches.
+
+  grid: `[V, h, w, F]`; view: `[N]` integers; xy: `[N, 2]` in [0, 1], the image's
+  extent from its top left corner. Beyond the outermost centres the outermost
+  patch holds.
+  """
+  height, width = grid.shape[1:3]
+  column, right, right_share = _neighbours(xy[:, 0], width, xnp)
+  row, below, below_share = _neighbours(xy[:, 1], height, xnp)
+
+  def corner(i, j):
+    return grid[view, i, j].astype(xnp.float32)
+
+  above = corner(row, column) * (1 - right_share) + corner(row, right) * right_share
+  under = corner(below, column) * (1 - right_share) + corner(below, right) * right_share
+  return above * (1 - below_share) + under * below_share
+
+
+def _neighbours(position, num: int, xnp):
+  """Cells beside `position [N]` in [0, 1]: `(low [N], high [N], high's share [N, 1])`."""
+  centre = xnp.clip(position.astype(xnp.float32) * num - 0.5, 0, num - 1)
+  low = xnp.floor(centre).astype(xnp.int32)
+  return low, xnp.minimum(low + 1, num - 1), (centre - low)[:, None].astype(xnp.float32)
+
+
+def _key(name: str) -> str:
+  """What of a frame's name must agree."""
+  stem = re.sub(r"\.(png|jpe?g)$", "", re.split(r"[/\\]", name)[-1], flags=re.I)
+  bare = stem.removeprefix("rgb_")
+  return str(int(bare)) if bare.isdecimal() else stem
+
+
+def _read(path: str | pathlib.Path) -> tuple[np.ndarray, list[str]]:
+  """`(features [V, h, w, F] float16, V names)`, checked against each other."""
+  try:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+      features, names = archive["features"], archive["names"]
+  except FileNotFoundError:
+    raise InputError(f"features.path={path}: no such file") from None
+  except KeyError as error:
+    raise InputError(f"{path}: lacks an array ({error.args[0]}); an .npz with `features "
+                     "[V,h,w,F]` and `names [V]` is needed") from None
+  except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile,
+          zlib.error) as error:
+    raise InputError(f"{path}: cannot be read as an .npz of plain arrays ({error}); "
+                     "compute or copy it again") from None
+  if (features.ndim != 4 or 0 in features.shape or names.shape != features.shape[:1]
+      or features.dtype.kind != "f" or names.dtype.kind not in "US"):
+    raise InputError(f"{path}: features {features.dtype}{list(features.shape)} and names "
+                     f"{names.dtype}{list(names.shape)} do not fit; floating-point "
+                     "[V,h,w,F] and strings [V] are needed")
+  with np.errstate(over="ignore"):  # found by the caller as not finite
+    return features.astype(np.float16, copy=False), [str(n) for n in names.astype(str)]

@@ -1,0 +1,166 @@
+"""The shaping terms of one batch: gradients, pairs and the losses on them.
+
+`Recipe` holds every choice of the method, the paper's and ours, as plain values;
+`shaping_terms` is a pure function of a rendered batch. Over several devices each
+sees its part of the rays, but every anchor is contrasted with all rays of all
+devices: under `jit` with shardings that is what the code says, under `pmap` the
+gradients and pair features are gathered along `axis_name`. A returned term is
+then the device's share, so that the sum over devices is the whole batch's term.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jnerf.fields.model import Model
+from jnerf.shaping import jacobians
+from jnerf.shaping import losses
+from jnerf.shaping import pairs
+from jnerf.structs import Batch, Rendering, Samples
+
+RGB_KERNEL = "field/rgb/kernel"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """How a field is shaped; hashable.
+
+  params: pattern of the parameters whose gradients are aligned.
+  jacobian: `auto` (closed form where it holds), `closed_form`, `vjp`, `sketch`.
+  sketch_directions: K of the sketch.
+  value_channel: `mean` of the channels, or a `random` one each step (paper code).
+  entities: `pixels`, or the 3D `points` that the pixels' rays meet.
+  contrast_weight, norm_weight: weights of the two terms; 0 skips a term.
+  temperature, similarity, absolute, self_positive: see `losses`.
+  every: contrast every `every`-th ray of a batch.
+  min_positives, max_positives, threshold_rate: see `pairs.adapt_threshold`.
+  position_scale: > 0 joins the rendered 3D position, see `pairs.position_kernel`.
+  oracle: positives are pairs of equal ground-truth labels.
+  """
+
+  params: str = RGB_KERNEL
+  jacobian: str = "auto"
+  sketch_directions: int = 256
+  value_channel: str = "mean"
+  entities: str = "pixels"
+  contrast_weight: float = 3e-3
+  norm_weight: float = 0.0
+  temperature: float = 0.1
+  similarity: str = "cosine"
+  absolute: bool = True
+  self_positive: bool = False
+  every: int = 1
+  min_positives: float = 0.05
+  max_positives: float = 0.15
+  threshold_rate: float = 1e-3
+  position_scale: float = 0.0
+  oracle: bool = False
+
+
+def shaping_terms(model: Model, params, batch: Batch, samples: Samples,
+                  rendering: Rendering, threshold, key, recipe: Recipe,
+                  axis_name: str | None = None):
+  """Loss terms, the next threshold, and figures to log.
+
+  batch, samples, rendering: of the same N rays (under `pmap`, this device's).
+  threshold: scalar on pair similarities; key: consumed, for random channels and
+    the sketch's directions.
+
+  Returns `(terms, threshold, figures)`: unweighted terms, the adapted threshold
+  and scalars `positives` (their share of all pairs) and `anchors` (the share of
+  entities that had both a positive and a negative).
+  """
+  batch, samples, rendering = jax.tree.map(
+      lambda x: x[::recipe.every], (batch, samples, rendering))
+  gradients = entity_gradients(model, params, batch, samples, rendering, key, recipe)
+  gather, total = _collectives(axis_name)
+  everyone = gather(gradients)
+  s = losses.gradient_similarity(gradients, everyone, similarity=recipe.similarity,
+                                 absolute=recipe.absolute)
+  num, num_all = s.shape
+  is_self = _row_numbers(num, axis_name)[:, None] == jnp.arange(num_all)[None, :]
+  similarity = pair_similarity(batch, rendering, gather, recipe)
+  positive = similarity > (0.5 if recipe.oracle else threshold)
+
+  loss, num_anchors = losses.info_nce(s, positive, is_self, recipe.temperature,
+                                      recipe.self_positive)
+  num_anchors = total(num_anchors)
+  terms = {"contrast": loss / jnp.maximum(num_anchors, 1)}
+  if recipe.norm_weight:
+    terms["norm"] = jnp.sum(losses.unit_norm(gradients)) / num_all
+  share = total(jnp.sum(positive & ~is_self)) / (num_all * (num_all - 1))
+  if not recipe.oracle:
+    threshold = pairs.adapt_threshold(
+        threshold, share, min_share=recipe.min_positives,
+        max_share=recipe.max_positives, rate=recipe.threshold_rate)
+  return terms, threshold, {"positives": share, "anchors": num_anchors / num_all}
+
+
+def entity_gradients(model: Model, params, batch: Batch, samples: Samples,
+                     rendering: Rendering, key, recipe: Recipe):
+  """`J [N, P]` (or its sketch `[N, K]`) of a batch's entities; the key is consumed."""
+  channel_key, sketch_key = jax.random.split(key)
+  channel = jnp.asarray(jacobians.MEAN_CHANNEL)
+  if recipe.value_channel == "random":
+    channel = jax.nn.one_hot(jax.random.randint(channel_key, (), 0, 3), 3)
+  values_fn, entities = _entities(model, batch, samples, rendering, channel, recipe)
+  method = recipe.jacobian
+  if method == "auto":
+    method = "closed_form" if recipe.params == RGB_KERNEL else "vjp"
+  if method == "closed_form":
+    if recipe.entities == "pixels":
+      return jacobians.closed_form(rendering, channel)
+    points, viewdirs = entities
+    output = model.field.apply({"params": params["field"]}, points, viewdirs)
+    return jacobians.closed_form_points(output.hidden, output.logits, channel)
+  if method == "vjp":
+    return jacobians.by_vjp(values_fn, params, recipe.params, *entities)
+  return jacobians.sketch(values_fn, params, recipe.params, recipe.sketch_directions,
+                          sketch_key, *entities)
+
+
+def _entities(model, batch, samples, rendering, channel, recipe):
+  """The values function of the recipe's entities, and the entities themselves."""
+  if recipe.entities == "pixels":
+    # The samplers' own beliefs are not needed again, only where they looked.
+    places = Samples(t=samples.t)
+    return (functools.partial(jacobians.ray_values, model, channel=channel),
+            (batch.rays, places))
+  return (functools.partial(jacobians.point_values, model, channel=channel),
+          (surface_points(batch, rendering), batch.rays.viewdirs))
+
+
+def surface_points(batch: Batch, rendering: Rendering):
+  """`[N, 3]` where the rays meet half of their opacity; no gradient flows."""
+  distance = jax.lax.stop_gradient(rendering.distance_median)
+  return batch.rays.origins + distance[:, None] * batch.rays.directions
+
+
+def pair_similarity(batch: Batch, rendering: Rendering, gather, recipe: Recipe):
+  """`[n, N]` similarity of this device's entities with all, for choosing pairs."""
+  if recipe.oracle:
+    return pairs.same_label(batch.labels, gather(batch.labels))
+  similarity = pairs.feature_similarity(batch.features, gather(batch.features))
+  if recipe.position_scale:
+    points = surface_points(batch, rendering)
+    similarity = similarity * pairs.position_kernel(
+        points, gather(points), recipe.position_scale)
+  return similarity
+
+
+def _collectives(axis_name):
+  """`(gather, total)` over the devices of `axis_name`; identities without one."""
+  if axis_name is None:
+    return (lambda x: x), (lambda x: x)
+  return (functools.partial(jax.lax.all_gather, axis_name=axis_name, tiled=True),
+          functools.partial(jax.lax.psum, axis_name=axis_name))
+
+
+def _row_numbers(num: int, axis_name):
+  """Numbers of this device's rows among the gathered ones."""
+  start = 0 if axis_name is None else jax.lax.axis_index(axis_name) * num
+  return start + jnp.arange(num)

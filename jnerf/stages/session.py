@@ -1,0 +1,145 @@
+"""One invocation of jnerf: its config and folder, and what follows from them.
+
+From here down nobody sees `config`: models, optimisers and recipes are made of
+plain values here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+from ml_collections import ConfigDict
+import numpy as np
+import optax
+
+from jnerf.errors import InputError
+from jnerf.fields.model import Model, grid_model, mlp_model
+from jnerf.scenes import load
+from jnerf.shaping import parameters
+from jnerf.shaping.contrast import RGB_KERNEL, Recipe
+from jnerf.stages.workdir import Workdir, config_digest, environment
+from jnerf.structs import FeatureMaps, Scene
+from jnerf.training import state as state_lib
+from jnerf.training.loop import Training, check_steps
+from jnerf.training.step import Objective
+
+# Stages in the order in which they run. Each has its own stream of randomness.
+TRAINED = ("fit", "shape", "shape-oracle")
+FIELD_OF_STAGE = {"fit": "plain", "shape": "shaped", "shape-oracle": "shaped-oracle"}
+
+
+@dataclasses.dataclass
+class Session:
+  """Config and working folder of one invocation, with the scene loaded once.
+
+  command: how jnerf was called, for the report.
+  """
+
+  config: ConfigDict
+  workdir: Workdir
+  command: str = ""
+
+  def begin(self) -> None:
+    """Checks config against the folder's results and stores it; see `Workdir`."""
+    self.workdir.check_config(self.config)
+    self.workdir.update_metrics(
+        scene=self.scene.name, config_digest=config_digest(self.config),
+        environment=environment())
+
+  @functools.cached_property
+  def scene(self) -> Scene:
+    """The scene the config names."""
+    return load.load_scene(self.config)
+
+  @functools.cached_property
+  def features(self) -> FeatureMaps:
+    """Visual features of all views."""
+    return load.load_features(self.config, self.scene)
+
+  @functools.cached_property
+  def model(self) -> Model:
+    """The field and its sampler, over the scene's bounds."""
+    make = {"grid": grid_model, "mlp": mlp_model}[self.config.field.kind]
+    return make(self.scene.bounds, **self.config.field[self.config.field.kind])
+
+  @property
+  def fields(self) -> dict[str, str]:
+    """Field names of metrics.json to the stages that make them, in order."""
+    stages = [stage for stage in TRAINED
+              if stage != "shape-oracle" or self.config.shape.oracle]
+    return {FIELD_OF_STAGE[stage]: stage for stage in stages}
+
+  def key(self, stage: str) -> jax.Array:
+    """The root of a stage's randomness."""
+    return jax.random.fold_in(jax.random.key(self.config.seed), TRAINED.index(stage))
+
+  def optimizer(self, stage: str) -> optax.GradientTransformation:
+    """The optimiser of a stage."""
+    settings = self._settings(stage)
+    return state_lib.make_optimizer(
+        steps=settings.steps, learning_rate=settings.learning_rate,
+        final_learning_rate=settings.final_learning_rate,
+        warmup_steps=settings.warmup_steps, max_grad_norm=self.config.fit.max_grad_norm)
+
+  def training(self, stage: str) -> Training:
+    """All that a stage of training is; raises InputError on steps that do not fit."""
+    settings, runtime = self._settings(stage), self.config.runtime
+    section = stage.split("-")[0]
+    check_steps(settings.steps, runtime.steps_per_call, f"{section}.steps")
+    recipe = None if stage == "fit" else self.recipe(oracle=stage == "shape-oracle")
+    objective = Objective(self.config.fit.interlevel_weight,
+                          self.config.fit.distortion_weight, recipe)
+    return Training(
+        self.model, self.optimizer(stage), objective, num_steps=settings.steps,
+        num_rays=settings.num_rays, steps_per_call=runtime.steps_per_call,
+        background=self.config.fit.background)
+
+  def recipe(self, oracle: bool) -> Recipe:
+    """How the config shapes."""
+    shape = self.config.shape
+    names = {field.name for field in dataclasses.fields(Recipe)} & set(shape)
+    settings = {name: shape[name] for name in names - {"oracle"}}
+    return Recipe(**settings, oracle=oracle, every=contrast_stride(
+        shape.num_rays, shape.contrast_rays))
+
+  def background(self) -> float:
+    """What images are rendered over outside training."""
+    return {"black": 0.0, "white": 1.0}.get(self.config.fit.background, 0.5)
+
+  def initial_params(self, stage: str):
+    """Fresh params of a stage, of the shapes that its checkpoints have."""
+    return self.model.init(jax.random.fold_in(self.key(stage), 0))
+
+  def check_shaping(self) -> None:
+    """Raises InputError where the config asks for a shaping that cannot be."""
+    shape = self.config.shape
+    shapes = jax.eval_shape(self.model.init, jax.random.key(0))
+    parameters.check_pattern(shapes, shape.params)
+    if shape.jacobian == "closed_form" and shape.params != RGB_KERNEL:
+      raise InputError(f"shape.jacobian=closed_form holds for shape.params={RGB_KERNEL} "
+                       f"only, not {shape.params}; use auto, vjp or sketch")
+    if shape.oracle and self.scene.semantic is None:
+      raise InputError("shape.oracle=True needs labels, and the scene has none; "
+                       "set it to False")
+
+  def _settings(self, stage: str) -> ConfigDict:
+    return self.config.fit if stage == "fit" else self.config.shape
+
+
+def contrast_stride(num_rays: int, contrast_rays: int) -> int:
+  """Every how many rays one is contrasted; raises InputError where none fits."""
+  if not contrast_rays:
+    return 1
+  if num_rays % contrast_rays:
+    raise InputError(f"shape.contrast_rays={contrast_rays} does not divide "
+                     f"shape.num_rays={num_rays}; use a divisor, or 0 for all")
+  return num_rays // contrast_rays
+
+
+def num_bytes(tree) -> int:
+  """Bytes of all arrays in a tree."""
+  return sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree))
+
+

@@ -1,0 +1,123 @@
+"""The stages that train: `fit` makes the plain field, `shape` the shaped one.
+
+A stage starts from its own newest checkpoint, else (`shape`) from the fitted
+params, else from scratch; see `jnerf.training.checkpoints`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from jnerf.errors import InputError
+from jnerf.scenes import pixels
+from jnerf.stages.session import FIELD_OF_STAGE, Session, num_bytes
+from jnerf.training import devices
+from jnerf.training import state as state_lib
+from jnerf.training.checkpoints import Checkpoints
+from jnerf.training.compilation import peak_memory_bytes
+from jnerf.training.events import Events, History
+from jnerf.training.loop import Timing, train
+from jnerf.training.progress import Progress
+
+SHOWN = ("loss", "psnr", "contrast", "positives")  # on the progress bar
+
+
+def fit(session: Session) -> None:
+  """Fits the plain field to the photographs."""
+  _train_stage(session, "fit", session.initial_params("fit"),
+               pixels.pixel_data(session.scene))
+
+
+def shape(session: Session, oracle: bool = False) -> None:
+  """Shapes the fitted field, with features or with the oracle's labels."""
+  session.check_shaping()
+  if not session.workdir.is_done("fit"):
+    raise InputError(f"{session.workdir.path} holds no fitted field; run --mode=fit first")
+  features = None if oracle else session.features
+  data = pixels.pixel_data(session.scene, features, with_labels=oracle)
+  _train_stage(session, "shape-oracle" if oracle else "shape",
+               trained_params(session, "fit"), data)
+
+
+def trained_params(session: Session, stage: str):
+  """The params that a finished stage left; raises InputError where it left none."""
+  template = state_lib.create(session.initial_params(stage), session.optimizer(stage))
+  with Checkpoints(session.workdir.checkpoints(stage)) as checkpoints:
+    restored = checkpoints.restore(template)
+  if restored is None or not session.workdir.is_done(stage):
+    raise InputError(f"{session.workdir.path} holds no finished {FIELD_OF_STAGE[stage]} "
+                     f"field; run --mode={stage.split('-')[0]} first")
+  return restored[0].params
+
+
+def _train_stage(session: Session, stage: str, params, data: pixels.PixelData) -> None:
+  """Trains from the newest checkpoint of `stage`, else from `params`, to the end."""
+  workdir, runtime = session.workdir, session.config.runtime
+  training = session.training(stage)
+  mesh = devices.data_mesh()
+  devices.check_divisible(training.num_rays, mesh, f"{stage.split('-')[0]}.num_rays")
+  state = state_lib.create(params, training.optimizer, session.config.shape.threshold)
+  timing = Timing()
+  began = time.perf_counter()
+  with Checkpoints(workdir.checkpoints(stage)) as checkpoints:
+    state, start = checkpoints.restore(state) or (state, 0)
+    with _Log(session, stage, training, start, checkpoints) as log:
+      state = train(state, data, session.key(stage), training, on_call=log.on_call,
+                    on_device=num_bytes(data) <= runtime.device_data_bytes, mesh=mesh,
+                    timing=timing)
+    checkpoints.save(int(state.step), state)
+  workdir.mark_done(
+      stage,
+      seconds=_seconds_of_cut_off_runs(session, stage) + time.perf_counter() - began,
+      compile_seconds=timing.compile_seconds, steps=int(state.step),
+      rays_per_second=timing.rays_per_second, peak_memory_bytes=peak_memory_bytes(),
+      num_params=state_lib.num_params(state.params))
+
+
+class _Log:
+  """Shows, records and checkpoints what a stage does. A context manager."""
+
+  def __init__(self, session, stage, training, start, checkpoints):
+    self._session, self._stage = session, stage
+    self._training, self._start = training, start
+    self._checkpoints = checkpoints
+    self._history = History.load(session.workdir.curves(stage), last_step=start)
+    self._events = Events(session.workdir.path / "tensorboard" / stage, start=start)
+    self._earlier = _seconds_of_cut_off_runs(session, stage)
+    self._began = self._saved = time.perf_counter()
+    self._progress = None
+
+  def __enter__(self):
+    if self._start < self._training.num_steps:
+      print(f"{self._stage}: compiling", file=sys.stderr, flush=True)
+    return self
+
+  def __exit__(self, *unused):
+    if self._progress is not None:
+      self._progress.close()
+    self._history.save()
+    self._events.close()
+
+  def on_call(self, step, state, logs):
+    """After compiling, with empty logs, and after every device call."""
+    if not logs:
+      self._progress = Progress(
+          self._stage, total=self._training.num_steps, start=step,
+          rays_per_step=self._training.num_rays)
+      return
+    self._progress.update(step, {name: logs[name] for name in SHOWN if name in logs})
+    self._history.add(step, logs)
+    self._events.scalars(step, logs)
+    now = time.perf_counter()
+    if now - self._saved >= self._session.config.runtime.checkpoint_seconds:
+      self._history.save()
+      self._checkpoints.save(step, state)
+      self._session.workdir.update_metrics(
+          unfinished={self._stage: self._earlier + now - self._began})
+      self._saved = now
+
+
+def _seconds_of_cut_off_runs(session: Session, stage: str) -> float:
+  """Seconds that earlier runs spent on a stage up to their last checkpoint."""
+  return session.workdir.read_metrics().get("unfinished", {}).get(stage, 0.0)

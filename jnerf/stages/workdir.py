@@ -1,0 +1,233 @@
+"""The working folder of a run: what is in it, what is done, and for which config.
+
+Layout: `config.json`, `metrics.json`, `checkpoints/<stage>/`, `curves/<stage>.json`,
+`tensorboard/<stage>/`, `labels/<name>/`, `renders/`, `report.html`.
+
+A stage is *done* when its entry in metrics.json's `stages` holds `seconds`, which
+is written last; it is *begun* when it has a checkpoint. What a stage's results
+depend on is in `DEPENDS`: a config that differs there from the one that a begun
+or done stage was made with is refused, so that a folder never mixes results.
+
+Every file is replaced whole: a reader, or the next run, never meets half of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+import jnerf
+from jnerf.config import default_config
+from jnerf.errors import InputError
+from jnerf.files import write_json
+
+_FIT = ("seed", "scene", "field", "fit")
+_SHAPE = (*_FIT, "features", "shape")
+# Stage to the top-level config keys that its results depend on. Whether a second
+# field is shaped on ground truth (`shape.oracle`) changes nothing in the first.
+DEPENDS = {
+    "fit": _FIT,
+    "shape": _SHAPE,
+    "shape-oracle": _SHAPE,
+    "propagate": (*_SHAPE, "label"),
+    "evaluate": (*_SHAPE, "label"),
+}
+_IGNORED = {"fit": (), "shape": ("shape.oracle",), "shape-oracle": ("shape.oracle",)}
+
+
+class Workdir:
+  """A working folder; see the module's docstring for its layout.
+
+  Making the object writes nothing, but raises InputError at once when `path` is
+  not a folder that can be made or written.
+  """
+
+  def __init__(self, path: str | os.PathLike):
+    self.path = pathlib.Path(path)
+    existing = next(p for p in (self.path, *self.path.absolute().parents) if _exists(p))
+    if not existing.is_dir():
+      raise InputError(f"--workdir={path}: {existing} is not a folder; name another")
+    if not os.access(existing, os.W_OK | os.X_OK):
+      raise InputError(f"--workdir={path}: {existing} cannot be written; name another, "
+                       "or mend its permissions")
+
+  def folder(self, *parts: str) -> pathlib.Path:
+    """The subfolder `parts`, made if missing. Raises InputError if it cannot be."""
+    folder = self.path.joinpath(*parts)
+    try:
+      folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+      raise InputError(f"--workdir={self.path}: cannot make {folder} "
+                       f"({error.strerror}); name another") from error
+    return folder
+
+  def checkpoints(self, stage: str) -> pathlib.Path:
+    """Where the checkpoints of `stage` are, or will be."""
+    return self.path / "checkpoints" / stage
+
+  def curves(self, stage: str) -> pathlib.Path:
+    """Where the training curves of `stage` are, or will be."""
+    return self.path / "curves" / f"{stage}.json"
+
+  @contextlib.contextmanager
+  def lock(self) -> Iterator[None]:
+    """Holds the folder for this process; a second one gets an InputError.
+
+    The operating system lets go of the lock when the process ends, however it
+    ends, so a killed run leaves nothing to clean up.
+    """
+    with open(self.folder() / ".lock", "a+") as file:
+      try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError as error:
+        file.seek(0)
+        raise InputError(
+            f"--workdir={self.path}: process {file.read().strip() or '?'} is working "
+            "in it; wait until it ends, or name another") from error
+      file.truncate(0)
+      file.write(f"{os.getpid()}\n")
+      file.flush()
+      yield
+
+  def read_metrics(self) -> dict[str, Any]:
+    """The contents of metrics.json, empty when there is none yet."""
+    return _read_json(self.path / "metrics.json")
+
+  def update_metrics(self, **entries: Any) -> dict[str, Any]:
+    """Writes `entries` into metrics.json and returns all of it.
+
+    An entry that is a dict is merged into the one it meets, one level deep;
+    anything else, lists included, takes the old one's place.
+    """
+    metrics = self.read_metrics()
+    for name, entry in entries.items():
+      both = isinstance(entry, Mapping) and isinstance(metrics.get(name), dict)
+      metrics[name] = {**metrics[name], **entry} if both else entry
+    write_json(self.folder() / "metrics.json", metrics)
+    return metrics
+
+  def mark_done(self, stage: str, *, seconds: float, **facts: Any) -> None:
+    """Records that `stage` is done, with its `seconds` and other facts on it."""
+    self.update_metrics(stages={stage: {"seconds": seconds, **facts}})
+
+  def is_done(self, stage: str) -> bool:
+    """Whether `stage` ran to its end in this folder."""
+    return "seconds" in self.read_metrics().get("stages", {}).get(stage, {})
+
+  def held_stages(self) -> tuple[str, ...]:
+    """Stages that left results here: done, or begun (with a checkpoint)."""
+    return tuple(stage for stage in DEPENDS
+                 if self.is_done(stage) or any(self.checkpoints(stage).glob("[0-9]*")))
+
+  def read_config(self) -> ConfigDict | None:
+    """The stored config, None when there is none yet."""
+    path = self.path / "config.json"
+    stored = _read_json(path)
+    return _overlay(default_config(), stored, path) if stored else None
+
+  def check_config(self, config: ConfigDict,
+                   stages: Sequence[str] | None = None) -> None:
+    """Stores `config` for this folder, unless results here contradict it.
+
+    stages: whose results must stay right; by default all in `held_stages()`. A
+      mode that makes a stage anew leaves that stage out.
+
+    Raises InputError naming the first key that differs from the stored config
+    and on which one of `stages` depends. Nothing is written then.
+    """
+    stored = _flatten(_read_json(self.path / "config.json"))
+    new = _flatten(_plain(config))
+    changed = [key for key in sorted(stored.keys() | new.keys())
+               if stored.get(key) != new.get(key)] if stored else []
+    for stage in self.held_stages() if stages is None else stages:
+      for key in changed:
+        if _depends(stage, key):
+          old, now = (json.dumps(flat.get(key)) for flat in (stored, new))
+          raise InputError(
+              f"{key} changed from {old} to {now}, but {self.path} holds results of "
+              f"'{stage}' made with {old}; use another --workdir, or delete "
+              f"{self.path} to start over")
+    write_json(self.folder() / "config.json", _plain(config))
+
+
+def config_digest(config: ConfigDict) -> str:
+  """SHA-256 over every setting that bears on results: all but `runtime`."""
+  plain = _plain(config)
+  plain.pop("runtime", None)
+  canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+  return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def environment() -> dict[str, Any]:
+  """Versions, device and cores, for metrics.json."""
+  versions = {name: importlib.metadata.version(name)
+              for name in ("jax", "flax", "optax", "numpy")}
+  cores = (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
+           else os.cpu_count())
+  return {"jnerf": jnerf.__version__, "python": platform.python_version(), **versions,
+          "device": jax.devices()[0].device_kind, "num_devices": jax.device_count(),
+          "cores": cores}
+
+
+def _depends(stage: str, key: str) -> bool:
+  return key.split(".")[0] in DEPENDS[stage] and key not in _IGNORED.get(stage, ())
+
+
+def _exists(path: pathlib.Path) -> bool:
+  try:
+    path.lstat()
+  except (FileNotFoundError, NotADirectoryError):
+    return False
+  except OSError as error:
+    raise InputError(f"--workdir: {path}: {error.strerror}; name another") from error
+  return True
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+  try:
+    value = json.loads(path.read_text())
+  except FileNotFoundError:
+    return {}
+  except (OSError, ValueError) as error:
+    raise InputError(f"{path}: cannot be read ({error}); delete it") from error
+  if not isinstance(value, dict):
+    raise InputError(f"{path}: not a JSON object; delete it")
+  return value
+
+
+def _plain(config: ConfigDict) -> dict[str, Any]:
+  """The config as JSON has it: tuples are lists."""
+  return json.loads(json.dumps(config.to_dict()))
+
+
+def _flatten(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  flat = {}
+  for name, value in plain.items():
+    if isinstance(value, Mapping):
+      flat |= _flatten(value, f"{prefix}{name}.")
+    else:
+      flat[prefix + name] = value
+  return flat
+
+
+def _overlay(config: ConfigDict, plain: Mapping[str, Any],
+             path: pathlib.Path) -> ConfigDict:
+  for key, value in _flatten(plain).items():
+    try:
+      value = tuple(value) if isinstance(config[key], tuple) else value
+      config.update_from_flattened_dict({key: value})
+    except (KeyError, TypeError) as error:
+      raise InputError(f"{path}: {key} does not fit this version of jnerf; use "
+                       "another --workdir") from error
+  return config

@@ -1,0 +1,191 @@
+"""The values that flow between the parts of jnerf.
+
+Letters used in shapes, here and everywhere: V views, H x W image height and
+width (where no hidden width is meant), N rays, S samples along a ray, H hidden
+width (of the layer that feeds `rgb`), P selected parameters, K directions
+(clicks or classes), F feature channels.
+
+Conventions: lengths in scene units (metres where the capture is metric),
+images float32 in [0, 1], poses camera-to-world with OpenCV axes (x right,
+y down, z forward), pixel centres at integer + 0.5, class 0 is void.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flax import struct
+import numpy as np
+
+Array = Any  # a NumPy or a JAX array; scenes live on the host, batches on devices
+
+
+@struct.dataclass
+class Rays:
+  """N rays; a point on one is `origins + t * directions`.
+
+  origins: `[N, 3]` camera centres in world coordinates.
+  directions: `[N, 3]` what `t` multiplies; unit length, so `t` is a distance.
+  viewdirs: `[N, 3]` unit viewing directions, the field's direction input.
+  near, far: `[N, 1]` the interval of `t` that is sampled.
+  """
+
+  origins: Array
+  directions: Array
+  viewdirs: Array
+  near: Array
+  far: Array
+
+
+@struct.dataclass
+class Batch:
+  """All that one training step sees and all that is random in it.
+
+  rays: `N` rays.
+  rgb: `[N, 3]` the photographed colour.
+  features: `[N, F]` visual features at the rays' pixels, or None.
+  labels: `[N]` int32 ground-truth classes (0 = void), only with the oracle.
+  jitter: `[N, 2]` in [-0.5, 0.5), moves the two rounds of samples on a ray; None
+    for deterministic sampling.
+  background: `[N, 3]` what is seen behind the field, or None for black.
+  """
+
+  rays: Rays
+  rgb: Array
+  features: Array | None = None
+  labels: Array | None = None
+  jitter: Array | None = None
+  background: Array | None = None
+
+
+@struct.dataclass
+class Samples:
+  """Where a sampler put its S intervals on each ray.
+
+  t: `[N, S + 1]` edges of the intervals, ascending, gradients stopped.
+  proposals: what the sampler itself believed, coarsest first: a tuple of
+    `(t [N, S' + 1], weights [N, S'])`, differentiable in its parameters.
+  coarse_rgb: `[N, 3]` colour that a sampling network rendered by itself, before
+    the background; or None.
+  """
+
+  t: Array
+  proposals: tuple[tuple[Array, Array], ...] = ()
+  coarse_rgb: Array | None = None
+
+
+@struct.dataclass
+class Rendering:
+  """N rendered rays with what was computed at their samples.
+
+  rgb: `[N, 3]` colour over the background.
+  acc: `[N]` accumulated opacity, the sum of `weights`.
+  distance: `[N]` weight-averaged distance along the ray.
+  distance_median: `[N]` distance at which half of `acc` is reached.
+  t: `[N, S + 1]` interval edges.
+  weights: `[N, S]` compositing weights, `trans * alpha`.
+  sigma: `[N, S]` density.
+  hidden: `[N, S, H]` input of the layer named `rgb`.
+  logits: `[N, S, 3]` its output; the colour is `sigmoid(logits)`.
+  proposals: as in `Samples`, for the sampler's own losses.
+  coarse_rgb: as in `Samples`, but over the background; or None.
+  """
+
+  rgb: Array
+  acc: Array
+  distance: Array
+  distance_median: Array
+  t: Array
+  weights: Array
+  sigma: Array
+  hidden: Array
+  logits: Array
+  proposals: tuple[tuple[Array, Array], ...] = ()
+  coarse_rgb: Array | None = None
+
+
+@struct.dataclass
+class Scene:
+  """A capture on the host, in NumPy, at the resolution it is worked at.
+
+  name: short name, for tables and titles.
+  frames: V frame names, e.g. `rgb_12`; clicks and label files use them.
+  images: `[V, H, W, 3]` float32 in [0, 1].
+  cam_to_world: `[V, 4, 4]` float64 rigid poses, OpenCV axes.
+  intrinsics: `[V, 4]` float64 `fx, fy, cx, cy` in pixels of `images`, with
+    pixel centres at integer + 0.5 (an image's exact middle is `W / 2, H / 2`).
+  full_size: `(width, height)` of the files; clicks are given in its pixels.
+  near, far: distances along a ray between which everything visible lies.
+  bounds: `[2, 3]` corners of the axis-aligned box that the field covers.
+  train, test: int64 indices into the views; disjoint.
+  depth: `[V, H, W]` float32 along the camera's z, 0 = none; or None.
+  semantic: `[V, H, W]` int32 class ids, 0 = void; or None.
+  instance: `[V, H, W]` int32 instance ids, 0 = void; or None.
+  class_names: class id to name, for every class in `semantic`, and 0.
+  source: where it came from and by which conventions it was read (one line).
+  """
+
+  name: str = struct.field(pytree_node=False)
+  frames: tuple[str, ...] = struct.field(pytree_node=False)
+  images: np.ndarray
+  cam_to_world: np.ndarray
+  intrinsics: np.ndarray
+  full_size: tuple[int, int] = struct.field(pytree_node=False)
+  near: float = struct.field(pytree_node=False)
+  far: float = struct.field(pytree_node=False)
+  bounds: np.ndarray
+  train: np.ndarray
+  test: np.ndarray
+  depth: np.ndarray | None = None
+  semantic: np.ndarray | None = None
+  instance: np.ndarray | None = None
+  class_names: dict[int, str] = struct.field(
+      pytree_node=False, default_factory=dict)
+  source: str = struct.field(pytree_node=False, default="")
+
+  @property
+  def size(self) -> tuple[int, int]:
+    """Working `(width, height)`."""
+    return self.images.shape[2], self.images.shape[1]
+
+
+@struct.dataclass
+class FeatureMaps:
+  """Visual features of every view on their own patch grid.
+
+  grid: `[V, h, w, F]` float16 or float32; cell `(i, j)` describes the patch
+    centred at `((j + 0.5) / w, (i + 0.5) / h)` of the image's extent.
+  source: what made them: `local`, `precomputed`, ... (names table rows).
+  """
+
+  grid: Array
+  source: str = struct.field(pytree_node=False, default="")
+
+
+@struct.dataclass
+class Click:
+  """One labelled pixel.
+
+  frame: frame name, as in `Scene.frames`.
+  x, y: column and row in pixels of the full-resolution image, origin top left.
+  class_id: the class it is given.
+  """
+
+  frame: str = struct.field(pytree_node=False)
+  x: int = struct.field(pytree_node=False)
+  y: int = struct.field(pytree_node=False)
+  class_id: int = struct.field(pytree_node=False)
+
+
+@struct.dataclass
+class Clicks:
+  """A clicks file in memory.
+
+  classes: class id to name.
+  positive: clicks that say "this is that class".
+  negative: clicks that say "this is not that class".
+  """
+
+  classes: dict[int, str] = struct.field(pytree_node=False)
+  positive: tuple[Click, ...] = struct.field(pytree_node=False)
+  negative: tuple[Click, ...] = struct.field(pytree_node=False, default=())

@@ -1,0 +1,204 @@
+"""The loop: many steps per device call, logged, checkpointed and resumable.
+
+A call scans over `steps_per_call` steps, always the same grid of calls from step
+0, and step i draws its pixels, jitter and background from `fold_in(key, i)`
+alone; so a run that was killed and resumed ends bitwise where an unbroken one
+does. Where the data fit the device a step gathers its batch there; otherwise
+the host gathers the batches of a call while the device works on the last one.
+"""
+
+from __future__ import annotations
+
+from concurrent import futures
+import dataclasses
+import functools
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jnerf.errors import InputError
+from jnerf.fields.model import Model
+from jnerf.scenes import pixels
+from jnerf.structs import Batch
+from jnerf.training import devices
+from jnerf.training import step as step_lib
+from jnerf.training.compilation import compile_timed
+from jnerf.training.state import TrainState
+
+BACKGROUNDS = {"black": 0.0, "grey": 0.5, "white": 1.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+  """One stage of training; hashable.
+
+  model, optimizer, objective: what is trained, how, on what.
+  num_steps: step to stop at; steps_per_call: steps scanned in one device call.
+  num_rays: rays of a batch.
+  background: `random`, or a name in `BACKGROUNDS`.
+  """
+
+  model: Model
+  optimizer: optax.GradientTransformation
+  objective: step_lib.Objective
+  num_steps: int
+  num_rays: int
+  steps_per_call: int = 25
+  background: str = "random"
+
+
+@dataclasses.dataclass
+class Timing:
+  """What a stage cost: seconds of all, of compiling, and the steps it did."""
+
+  seconds: float = 0.0
+  compile_seconds: float = 0.0
+  steps: int = 0
+  rays_per_second: float = 0.0
+
+
+def draw_batch(data: pixels.PixelData, key, num_rays: int, background: str,
+               pixel_index=None, xnp=jnp) -> Batch:
+  """A step's whole randomness and the data it selects; the key is consumed.
+
+  pixel_index: `[N, 3]` pixels drawn before, where the caller gathers on the host.
+  """
+  pixel_key, jitter_key, background_key = jax.random.split(key, 3)
+  if pixel_index is None:
+    pixel_index = pixels.draw_pixels(pixel_key, num_rays, data.shape)
+  batch = pixels.gather_batch(data, pixel_index, xnp)
+  jitter = jax.random.uniform(jitter_key, (num_rays, 2), minval=-0.5, maxval=0.5)
+  if background == "random":
+    behind = jax.random.uniform(background_key, (num_rays, 3))
+  else:
+    behind = jnp.full((num_rays, 3), BACKGROUNDS[background])
+  return batch.replace(jitter=jitter, background=behind)
+
+
+def make_device_call(training: Training, mesh):
+  """`(state, data, key) -> (state, logs)`: one call's steps, data on the device."""
+  def one_step(data, key, state, _):
+    key = jax.random.fold_in(key, state.step)
+    batch_key, step_key = jax.random.split(key)
+    batch = draw_batch(data, batch_key, training.num_rays, training.background)
+    batch = jax.lax.with_sharding_constraint(batch, devices.split(mesh))
+    return _step(training, state, batch, step_key)
+
+  @functools.partial(jax.jit, donate_argnums=0,
+                     out_shardings=devices.replicated(mesh))
+  def call(state, data, key):
+    state, logs = jax.lax.scan(functools.partial(one_step, data, key), state,
+                               length=training.steps_per_call)
+    return state, _summary(logs)
+
+  return call
+
+
+def make_host_call(training: Training, mesh):
+  """`(state, batches, key) -> (state, logs)`: batches were gathered on the host.
+
+  batches: a Batch with a leading axis of steps.
+  """
+  def one_step(key, state, batch):
+    _, step_key = jax.random.split(jax.random.fold_in(key, state.step))
+    return _step(training, state, batch, step_key)
+
+  @functools.partial(jax.jit, donate_argnums=0,
+                     out_shardings=devices.replicated(mesh))
+  def call(state, batches, key):
+    state, logs = jax.lax.scan(functools.partial(one_step, key), state, batches)
+    return state, _summary(logs)
+
+  return call
+
+
+def _step(training, state, batch, key):
+  return step_lib.train_step(
+      state, batch, key, model=training.model, optimizer=training.optimizer,
+      objective=training.objective)
+
+
+def _summary(logs):
+  """Means over a call's steps, and whether every loss in it was finite."""
+  finite = jnp.all(jnp.isfinite(logs["loss"]))
+  return {**{name: jnp.mean(values) for name, values in logs.items()}, "finite": finite}
+
+
+def host_batches(data: pixels.PixelData, key, training: Training, first_step: int,
+                 mesh) -> Batch:
+  """The batches of one call, gathered on the host and split over the devices.
+
+  The same pixels, jitter and background as `make_device_call` draws.
+  """
+  batches = []
+  for step in range(first_step, first_step + training.steps_per_call):
+    batch_key, _ = jax.random.split(jax.random.fold_in(key, step))
+    pixel_key, _, _ = jax.random.split(batch_key, 3)
+    index = np.asarray(pixels.draw_pixels(pixel_key, training.num_rays, data.shape))
+    batches.append(draw_batch(data, batch_key, training.num_rays, training.background,
+                              index, np))
+  stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
+  return jax.device_put(stacked, devices.split(mesh, axis=1))
+
+
+def train(state: TrainState, data: pixels.PixelData, key, training: Training, *,
+          on_call=lambda step, state, logs: None, on_device: bool = True, mesh=None,
+          timing: Timing | None = None) -> TrainState:
+  """Trains from `state.step` to `training.num_steps` and returns the last state.
+
+  key: the run's; every step folds its own number into it.
+  on_call: called once all is compiled, with empty logs, and after each device call
+    with the step reached, the state (which it must not keep: the next call
+    overwrites it) and the call's mean logs.
+  on_device: whether `data` are held on the devices or gathered on the host.
+  timing: filled in while training runs.
+
+  Raises FloatingPointError naming the steps where the loss became nan or inf.
+  """
+  mesh = devices.data_mesh() if mesh is None else mesh
+  timing = Timing() if timing is None else timing
+  began = time.perf_counter()
+  state, key = jax.device_put((state, key), devices.replicated(mesh))
+  step = int(state.step)
+  if on_device:
+    data = jax.device_put(data, devices.replicated(mesh))
+    feed, compiled = (lambda _: data), make_device_call(training, mesh)
+  else:
+    feed = functools.partial(_host_feed, data, key, training, mesh)
+    compiled = make_host_call(training, mesh)
+  if step >= training.num_steps:
+    return state
+  with futures.ThreadPoolExecutor(max_workers=1) as pool:
+    pending = pool.submit(feed, step)
+    call, timing.compile_seconds = compile_timed(compiled, state, pending.result(), key)
+    trained = time.perf_counter()
+    on_call(step, state, {})
+    while step < training.num_steps:
+      inputs = pending.result()
+      pending = pool.submit(feed, step + training.steps_per_call)
+      state, logs = call(state, inputs, key)
+      logs = {name: float(value) for name, value in jax.device_get(logs).items()}
+      first, step = step, step + training.steps_per_call
+      if not logs.pop("finite"):
+        raise FloatingPointError(
+            f"the loss became nan or inf in steps {first} to {step}")
+      timing.steps += training.steps_per_call
+      timing.rays_per_second = (timing.steps * training.num_rays
+                                / (time.perf_counter() - trained))
+      timing.seconds = time.perf_counter() - began
+      on_call(step, state, logs)
+  return state
+
+
+def _host_feed(data, key, training, mesh, step):
+  return host_batches(data, key, training, step, mesh)
+
+
+def check_steps(num_steps: int, steps_per_call: int, name: str) -> None:
+  """Raises InputError, naming the key, where steps are no whole number of calls."""
+  if num_steps % steps_per_call:
+    raise InputError(f"{name}={num_steps} is no multiple of runtime.steps_per_call="
+                     f"{steps_per_call}")

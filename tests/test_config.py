@@ -1,0 +1,56 @@
+"""Settings: what is refused before any data is read, and how it says so."""
+
+import pytest
+
+from jnerf.config import default_config, validate
+from jnerf.errors import InputError
+
+
+def test_defaults_are_valid():
+  validate(default_config())
+
+
+@pytest.mark.parametrize("changes", [
+    {"field.kind": "cube"},
+    {"fit.steps": 0},
+    {"fit.learning_rate": 0.0},
+    {"fit.learning_rate": float("nan")},
+    {"shape.contrast_weight": -1.0},
+    {"shape.norm_weight": float("inf")},
+    {"scene.hfov": 180.0},
+    {"scene.near": 2.0, "scene.far": 1.0},
+    {"scene.test_offset": 8, "scene.test_every": 8},
+    {"scene.bounds": (0.0, 0.0, 0.0, 1.0, 1.0)},
+    {"scene.bounds": (0.0, 0.0, 0.0, 1.0, 1.0, 0.0)},
+    {"fit.warmup_steps": 20, "fit.steps": 20},
+    {"fit.final_learning_rate": 1.0},
+    {"field.grid.finest": 8},
+    {"shape.contrast_rays": 1},
+    {"shape.contrast_rays": 2048},
+    {"shape.max_positives": 0.01},
+    {"shape.threshold": 1.5},
+    {"shape.params": ""},
+    {"features.local.scales": ()},
+    {"label.protocols": ("sparse", "clicks-0")},
+    {"label.methods": ("cosine", "magic")},
+    {"label.methods": ()},
+    {"label.primary": "bayes", "label.methods": ("cosine",)},
+    {"label.dimensions": ("4d",)},
+    {"runtime.steps_per_call": 0},
+])
+def test_one_line_names_the_key(changes):
+  config = default_config()
+  config.update_from_flattened_dict(changes)
+  with pytest.raises(InputError) as caught:
+    validate(config)
+  message = str(caught.value)
+  assert message.startswith(next(iter(changes))) and "must" in message
+  assert "\n" not in message
+
+
+def test_unknown_keys_and_other_types_fail_at_once():
+  config = default_config()
+  with pytest.raises(AttributeError):
+    config.fit.step = 3
+  with pytest.raises(TypeError):
+    config.fit.steps = "3"

@@ -1,0 +1,100 @@
+"""The inspection: its numbers in closed form, its warnings, its picture."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tiny_replica
+
+from jnerf.scenes import inspection, replica
+
+DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
+PALETTE = np.array([[0, 0, 0], [250, 0, 0], [0, 250, 0]], np.uint8)
+
+
+@pytest.fixture
+def scene(tmp_path):
+  return replica.load_replica(tiny_replica.write(tmp_path / "cap", num=10))
+
+
+def test_counts_classes_and_depth(scene):
+  result = inspection.inspect_scene(scene)
+  json.dumps(result)  # plain values only
+  assert result["views"] == {"all": 10, "train": 8, "test": 2}
+  assert result["hfov"] == pytest.approx(90)
+  assert result["cameras"]["spacing"] == pytest.approx(0.1)
+  assert result["depth"] == {"known": 1.0, "low": 2.0, "median": 2.0, "high": 2.0}
+  left, right = result["classes"]
+  assert left["pixels"] == right["pixels"] == pytest.approx(7 / 16)  # top row is void
+  assert (left["train_frames"], left["test_frames"], left["instances"]) == (8, 2, 1)
+  assert result["instances"] == 2 and result["warnings"] == []
+  text = inspection.format_inspection(result)
+  assert "10: 8 train, 2 test" in text and "class 2" in text and "43.75%" in text
+
+
+def test_coverage_sees_what_is_hidden(scene):
+  assert inspection.coverage(scene)["seen"] > 0.9  # one wall, cameras side by side
+  depth = scene.depth.copy()
+  depth[scene.train] = 1.0  # something stands in front of every training view
+  hidden = inspection.inspect_scene(scene.replace(depth=depth))
+  assert hidden["coverage"]["seen"] == 0
+  assert any("training views see only 0%" in w for w in hidden["warnings"])
+
+
+def test_visible_tells_behind_outside_and_hidden():
+  depth, intrinsics = np.full((8, 12), 2.0), np.array([6.0, 6.0, 6.0, 4.0])
+  points = np.array([[0, 0, 2.0], [0, 0, -2.0], [5, 0, 2.0], [0, 0, 3.0], [0, 0, 1.0],
+                     [0, 0, 0.0]])
+  found = inspection.visible(points, depth, np.eye(4), intrinsics)
+  assert found.tolist() == [True, False, False, False, False, False]
+
+
+def test_warnings(scene):
+  def warnings_of(**changes):
+    return "\n".join(inspection.inspect_scene(scene.replace(**changes))["warnings"])
+
+  semantic = scene.semantic.copy()
+  semantic[scene.train] = np.minimum(semantic[scene.train], 1)
+  assert "class 2 (class 2) is seen in test frames only" in warnings_of(semantic=semantic)
+  assert "seen in no test frame" in warnings_of(
+      semantic=np.where(np.isin(np.arange(10), scene.test)[:, None, None], 0, 1))
+  assert "no labels" in warnings_of(semantic=None, instance=None)
+  assert "no depth" in warnings_of(depth=None)
+  assert "no test views" in warnings_of(test=np.array([], np.int64))
+  outside = warnings_of(bounds=np.array([[-3.0, -2, -1], [0.65, 2, 3]]))
+  assert "3 cameras are outside scene.bounds: rgb_7, rgb_8, rgb_9" in outside
+  poses, pictures = scene.cam_to_world.copy(), scene.images.copy()
+  poses[4], pictures[4] = poses[0], pictures[0]
+  assert "frames rgb_0 and rgb_4 are nearly equal" in warnings_of(
+      cam_to_world=poses, images=pictures)
+  assert "nearly equal" not in warnings_of(images=pictures)  # elsewhere, same picture
+  assert "depth is known for 0% of pixels" in warnings_of(depth=0 * scene.depth)
+
+
+def test_contact_sheet_shows_frames_and_labels(scene):
+  plain = inspection.contact_sheet(scene, columns=5)
+  sheet = inspection.contact_sheet(scene, PALETTE, columns=5)
+  assert plain.dtype == np.uint8 and plain.shape[1] == sheet.shape[1] == 5 * 16 + 4
+  assert sheet.shape[0] == plain.shape[0] + 2 * 8  # two rows, each with its overlay
+  # First photograph, pixel for pixel; below it the labels over it.
+  np.testing.assert_allclose(sheet[18:26, 4:16] / 255, scene.images[0], atol=0.003)
+  overlay = sheet[26:34, 4:16].astype(int)
+  assert (overlay[1:, :6, 0] > overlay[1:, :6, 1]).all()  # class 1 is red
+  assert (overlay[1:, 6:, 1] > overlay[1:, 6:, 0]).all()  # class 2 is green
+
+
+def test_long_captures_are_thinned_evenly(scene):
+  few = inspection.contact_sheet(scene, columns=9, max_frames=3)
+  assert few.shape == (4 + 8 + 18, 3 * 16 + 4, 3)
+
+
+@pytest.mark.parametrize("name, classes, instances", [
+    ("office_0", 24, 44), ("living_room", 18, 29)])
+def test_real_scenes(name, classes, instances):
+  if not (DATA / name).is_dir():
+    pytest.skip(f"needs ../shared/data/{name}")
+  scene = replica.load_replica(DATA / name, width=160)
+  result = inspection.inspect_scene(scene)
+  assert len(result["classes"]) == classes and result["instances"] == instances
+  assert result["coverage"]["seen"] > 0.98 and result["warnings"] == []

@@ -1,0 +1,105 @@
+"""Class colours, label files, and numbers turned into pictures."""
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from jnerf.viewing import images
+from jnerf.viewing.palette import label_image, palette, read_label_png, write_label_png
+
+
+def test_every_id_has_its_own_color_and_void_is_black():
+  colors = palette().astype(np.int64)
+  assert colors.shape == (65536, 3)
+  assert len(np.unique(colors @ np.array([65536, 256, 1]))) == 65536
+  np.testing.assert_array_equal(colors[0], 0)
+  assert colors[1:].max(axis=1).min() >= 60  # nothing else looks like void
+
+
+def test_first_colors_stay_apart_without_red_green_vision():
+  # Seen by a deuteranope, red and green are mixed: an old, coarse model of it
+  # (unlike the one the palette was chosen with).
+  colors = palette()[1:13].astype(float) / 255
+  mixed = colors[:, :2] @ np.array([0.625, 0.375])
+  seen = np.stack([mixed, colors[:, 2]], axis=1)
+  apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
+  assert apart[~np.eye(12, dtype=bool)].min() > 0.05
+
+
+@pytest.mark.parametrize("largest, mode", [(9, "P"), (255, "P"), (256, "I;16"),
+                                           (65535, "I;16")])
+def test_label_file_gives_back_the_ids(tmp_path, largest, mode):
+  labels = np.arange(12).reshape(3, 4) % 5
+  labels[1, 2] = largest
+  path = write_label_png(tmp_path / "deep" / "rgb_1.png", labels)
+  np.testing.assert_array_equal(read_label_png(path), labels)
+  with Image.open(path) as image:
+    assert image.mode == mode
+    if mode == "P":
+      np.testing.assert_array_equal(np.asarray(image.convert("RGB")),
+                                    label_image(labels))
+  assert [p.name for p in path.parent.iterdir()] == ["rgb_1.png"]
+
+
+@pytest.mark.parametrize("labels", [
+    np.array([[-1, 0]]), np.array([[65536]]), np.array([[0.5]]), np.zeros(3, int)])
+def test_what_is_no_label_map_is_refused(tmp_path, labels):
+  with pytest.raises(ValueError):
+    write_label_png(tmp_path / "x.png", labels)
+  assert not list(tmp_path.iterdir())
+
+
+def test_color_maps_match_their_published_colors():
+  # matplotlib's viridis and inferno at 0, 1/2 and 1; the fit is within 0.04.
+  expected = {"viridis": [(.267, .005, .329), (.128, .567, .551), (.993, .906, .144)],
+              "inferno": [(.001, .000, .014), (.736, .216, .330), (.988, .998, .645)]}
+  for name, colors in expected.items():
+    got = images.color_map(np.array([0, 0.5, 1]), name)
+    np.testing.assert_allclose(got, colors, atol=0.04)
+
+
+def test_depth_picture_near_is_bright_and_none_is_black():
+  depth = np.array([[1.0, 2.0, 0.0, np.nan]])
+  lo, hi = images.depth_range(depth, None)
+  assert 1.0 <= lo < hi <= 2.0
+  picture = images.depth_image(depth, 1.0, 2.0).astype(int)
+  assert picture[0, 0].sum() > picture[0, 1].sum() > 0
+  np.testing.assert_array_equal(picture[0, 2:], 0)
+  assert images.depth_range(np.zeros((2, 2))) == (0.0, 1.0)
+
+
+def test_response_picture_ignores_scale_and_leaves_the_silent_grey():
+  rng = np.random.default_rng(0)
+  photo, response = rng.random((8, 9, 3)), rng.normal(size=(8, 9))
+  picture = images.response_image(photo, response)
+  np.testing.assert_array_equal(picture, images.response_image(photo, 7 * response))
+  silent = picture[response <= 0]
+  np.testing.assert_array_equal(silent, np.repeat(silent[:, :1], 3, axis=1))
+  answer = picture[np.unravel_index(response.argmax(), response.shape)].astype(int)
+  assert answer[0] - answer[2] > 60  # hot: much red, little blue
+  nothing = images.response_image(photo, np.zeros((8, 9)))
+  np.testing.assert_array_equal(nothing[..., 0], nothing[..., 2])
+
+
+def test_error_picture_tells_right_wrong_and_void():
+  picture = images.error_image(np.array([[1, 2, 3]]), np.array([[1, 1, 0]]))
+  np.testing.assert_array_equal(
+      picture[0], [images.RIGHT, images.WRONG, images.VOID])
+
+
+def test_mark_is_centred_on_the_pixel_and_shows_on_any_ground():
+  for ground in (0, 128, 255):
+    image = np.full((41, 61, 3), ground, np.uint8)
+    marked = images.mark_pixel(image, 40, 15, radius=8)
+    changed = np.argwhere((marked != image).any(axis=-1))
+    np.testing.assert_allclose(changed.mean(axis=0), [15, 40], atol=1e-9)
+    assert np.abs(changed - np.array([[15, 40]])).max() <= 12
+    across = marked[15, 44:52]  # through the ring: a white line in black edges
+    assert across.max() == 255 and across.min() < 70
+  images.mark_pixel(image, 0, 40)  # at the border: no error
+
+
+def test_enlarging_is_by_a_whole_factor_and_never_shrinks():
+  image = np.full((2, 3, 3), 7, np.uint8)
+  np.testing.assert_array_equal(images.enlarge(image, 7), np.full((6, 9, 3), 7))
+  assert images.enlarge(image, 3) is image

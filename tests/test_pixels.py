@@ -1,0 +1,94 @@
+"""What a training step sees: training views only, the same on host and device."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_replica
+
+from jnerf.scenes import cameras, pixels, precomputed_features, replica
+from jnerf.structs import FeatureMaps
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+  return replica.load_replica(tiny_replica.write(tmp_path_factory.mktemp("s") / "cap"))
+
+
+@pytest.fixture(scope="module")
+def maps(scene):
+  grid = RNG.normal(size=(len(scene.frames), 3, 4, 5)).astype(np.float16)
+  return FeatureMaps(grid=grid, source="precomputed")
+
+
+def test_only_training_views_go_in(scene, maps):
+  data = pixels.pixel_data(scene, maps, with_labels=True)
+  assert scene.test.tolist() == [0] and data.shape == (5, 8, 12)
+  np.testing.assert_array_equal(data.images, scene.images[1:])
+  np.testing.assert_array_equal(data.features, maps.grid[1:])
+  np.testing.assert_array_equal(data.labels, scene.semantic[1:])
+  assert data.cam_to_world.dtype == data.intrinsics.dtype == np.float32
+  plain = pixels.pixel_data(scene)
+  assert plain.features is None and plain.labels is None
+  with pytest.raises(ValueError, match="no labels"):
+    pixels.pixel_data(scene.replace(semantic=None), with_labels=True)
+
+
+def test_batch_equals_a_loop_over_pixels(scene, maps):
+  data = pixels.pixel_data(scene, maps, with_labels=True)
+  chosen = np.array([[0, 0, 0], [4, 7, 11], [2, 3, 9], [2, 3, 9]])
+  batch = pixels.gather_batch(data, chosen, np)
+  for n, (view, row, column) in enumerate(chosen):
+    frame = scene.train[view]
+    np.testing.assert_array_equal(batch.rgb[n], scene.images[frame, row, column])
+    assert batch.labels[n] == scene.semantic[frame, row, column]
+    rays = cameras.view_rays(scene.cam_to_world[frame], scene.intrinsics[frame],
+                             scene.size, scene.near, scene.far)
+    ray = row * scene.size[0] + column
+    np.testing.assert_allclose(batch.rays.directions[n], rays.directions[ray], atol=1e-6)
+    np.testing.assert_allclose(batch.rays.origins[n], rays.origins[ray], atol=1e-6)
+    xy = np.array([[(column + 0.5) / 12, (row + 0.5) / 8]])
+    np.testing.assert_allclose(
+        batch.features[n], precomputed_features.sample_features(
+            maps.grid, np.array([frame]), xy, np)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("with_all", [True, False])
+def test_host_and_device_gather_the_same_batch(scene, maps, with_all):
+  data = pixels.pixel_data(scene, maps if with_all else None, with_labels=with_all)
+  chosen = pixels.draw_pixels(jax.random.key(3), 500, data.shape)
+  on_device = jax.jit(pixels.gather_batch)(jax.device_put(data), chosen)
+  on_host = pixels.gather_batch(data, np.asarray(chosen), np)
+  assert jax.tree.structure(on_device) == jax.tree.structure(on_host)
+  for a, b in zip(jax.tree.leaves(on_device), jax.tree.leaves(on_host), strict=True):
+    assert a.dtype == b.dtype and isinstance(b, np.ndarray)
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_draws_are_repeatable_and_reach_every_pixel():
+  shape = (3, 4, 5)
+  drawn = np.asarray(pixels.draw_pixels(jax.random.key(0), 6000, shape))
+  again = pixels.draw_pixels(jax.random.key(0), 6000, shape)
+  other = pixels.draw_pixels(jax.random.key(1), 6000, shape)
+  np.testing.assert_array_equal(drawn, again)
+  assert (drawn != np.asarray(other)).any() and drawn.dtype == np.int32
+  counts = np.bincount(np.ravel_multi_index(drawn.T, shape), minlength=60)
+  # Uniform over the 60 pixels: 100 each, standard deviation 10.
+  assert counts.min() > 55 and counts.max() < 150
+
+
+def test_draw_runs_under_jit_and_scan(scene):
+  data = jax.device_put(pixels.pixel_data(scene))
+
+  @jax.jit
+  def means(keys):
+    def step(_, key):
+      return None, jnp.mean(pixels.gather_batch(
+          data, pixels.draw_pixels(key, 64, data.shape)).rgb)
+    return jax.lax.scan(step, None, keys)[1]
+
+  found = means(jax.random.split(jax.random.key(0), 200))
+  # The mean over many draws tends to the training images' mean.
+  assert float(found.mean()) == pytest.approx(scene.images[scene.train].mean(), abs=0.01)
