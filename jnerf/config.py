@@ -151,7 +151,7 @@ def _label() -> ConfigDict:
 def _render() -> ConfigDict:
   render = ConfigDict()
   render.field = "shaped"  # plain | shaped | shaped-oracle
-  render.path = "test"  # test | train | orbit
+  render.path = "test"  # test | train | orbit | interpolate
   render.num_frames = 60  # of a generated path
   return render
 
@@ -177,7 +177,7 @@ _CHOICES = {
     "shape.entities": ("pixels", "points"),
     "shape.similarity": ("cosine", "dot"),
     "render.field": ("plain", "shaped", "shaped-oracle"),
-    "render.path": ("test", "train", "orbit"),
+    "render.path": ("test", "train", "orbit", "interpolate"),
 }
 
 _AT_LEAST = {
@@ -253,6 +253,9 @@ def _validate_training(config: ConfigDict) -> None:
     if stage.warmup_steps >= stage.steps:
       raise InputError(f"{name}.warmup_steps={stage.warmup_steps}: must be below "
                        f"{name}.steps={stage.steps}")
+    if stage.steps % config.runtime.steps_per_call:
+      raise InputError(f"{name}.steps={stage.steps}: must be a multiple of "
+                       f"runtime.steps_per_call={config.runtime.steps_per_call}")
     if stage.final_learning_rate > stage.learning_rate:
       raise InputError(f"{name}.final_learning_rate={stage.final_learning_rate}: must "
                        f"not be above {name}.learning_rate={stage.learning_rate}")
@@ -278,9 +281,11 @@ def _validate_training(config: ConfigDict) -> None:
 
 def _validate_label(label: ConfigDict) -> None:
   for protocol in label.protocols:
-    if not re.fullmatch(r"sparse|dense|clicks-[1-9]\d*", protocol):
+    if not re.fullmatch(r"sparse|dense|clicks-[1-9]\d*|per-frame-(0?\.\d*[1-9]\d*|1)",
+                        protocol):
       raise InputError(f"label.protocols={tuple(label.protocols)}: {protocol!r} must be "
-                       "sparse, dense, or clicks-k with a number k")
+                       "sparse, dense, clicks-k with a number k, or per-frame-r with "
+                       "a share r of the frames")
   for key, choices in (("methods", ("cosine", "paper", "bayes")),
                        ("dimensions", ("2d", "3d"))):
     unknown = [value for value in label[key] if value not in choices]

@@ -23,6 +23,7 @@ def test_defaults_are_valid():
     {"scene.bounds": (0.0, 0.0, 0.0, 1.0, 1.0)},
     {"scene.bounds": (0.0, 0.0, 0.0, 1.0, 1.0, 0.0)},
     {"fit.warmup_steps": 20, "fit.steps": 20},
+    {"fit.steps": 1510},
     {"fit.final_learning_rate": 1.0},
     {"field.grid.finest": 8},
     {"shape.contrast_rays": 1},

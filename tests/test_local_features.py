@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from jnerf.scenes.local_features import local_features
-from jnerf.scenes.local_features import oklab
+from jnerf.scenes.local_features import local_features, oklab
 
 
 def quilt(generator, size=(96, 128), patch=32):
@@ -73,10 +72,13 @@ def test_a_shadow_counts_less_than_another_hue():
                      [0.47, 0.31, 0.23],   # in shade,
                      [0.40, 0.48, 0.30]])  # and one of another hue
   generator = np.random.default_rng(3)
-  images = np.stack([quilt(generator, size=(64, 64)) for _ in range(6)])
+  images = np.stack([quilt(generator, size=(64, 64), patch=8) for _ in range(6)])
   images[:3] = colors[:, None, None]
   grid = local_features(images).grid.astype(np.float32)
   surface, shaded, hue = grid[:3, 8, 8]
+  # The step in lightness alone is as large as the whole step to the other hue.
+  steps = oklab(colors[1:]) - oklab(colors[:1])
+  assert abs(steps[0, 0]) > 0.9 * np.linalg.norm(steps[1])
   assert surface @ shaded > 0.5
   assert surface @ hue < surface @ shaded - 0.2
 
@@ -84,7 +86,7 @@ def test_a_shadow_counts_less_than_another_hue():
 def test_one_random_pair_in_ten_exceeds_a_half():
   generator = np.random.default_rng(4)
   images = np.stack([quilt(generator) for _ in range(4)])
-  grid = local_features(images).grid.astype(np.float32)
+  grid = local_features(images, num_channels=256).grid.astype(np.float32)
   rows = grid.reshape(-1, grid.shape[-1])
   first, second = generator.integers(len(rows), size=(2, 20_000))
   share = np.mean(np.sum(rows[first] * rows[second], axis=-1) > 0.5)

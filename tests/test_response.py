@@ -1,13 +1,19 @@
 """Responses: one render serves all directions, and each equals a literal nudge."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jnerf.labeling.response import (
-    cosine_response, finite_response, linear_response, response_3d, unit_rows)
-from jnerf.rendering import compositing
+  cosine_response,
+  finite_response,
+  linear_response,
+  response_3d,
+  unit_rows,
+)
 from jnerf.shaping import jacobians
 from jnerf.structs import Rendering
 
@@ -20,7 +26,8 @@ def samples(seed=0):
   weights = rng.dirichlet(np.ones(S + 1), N)[:, :S]
   hidden = np.maximum(rng.normal(size=(N, S, H)), 0)
   kernel, bias = rng.normal(size=(H, 3)), rng.normal(size=3)
-  return weights, hidden, hidden @ kernel + bias, rng.normal(size=(3 * H, K)), kernel, bias
+  logits, V = hidden @ kernel + bias, rng.normal(size=(3 * H, K))
+  return weights, hidden, logits, V, kernel, bias
 
 
 def literal_colours(weights, hidden, kernel, bias):
@@ -64,7 +71,7 @@ def test_finite_response_tends_to_the_linear_one():
     errors = [float(jnp.max(jnp.abs(
         finite_response(*arrays, step=step, signed=True) / step - linear)))
               for step in (1e-2, 1e-3, 1e-4)]
-  assert float(jnp.max(jnp.abs(linear))) > 0.05  # not trivially equal
+  assert np.max(np.abs(linear)) > 0.05  # not trivially equal
   np.testing.assert_allclose(errors[1] / errors[0], 0.1, rtol=0.1)
   assert errors[2] < 1e-4
 
@@ -72,27 +79,12 @@ def test_finite_response_tends_to_the_linear_one():
 def test_density_is_untouched():
   """An empty ray answers nothing, and responses add up over samples by weight."""
   weights, hidden, logits, V, *_ = (jnp.asarray(v, jnp.float32) for v in samples(2))
-  respond = jax.jit(lambda w: finite_response(w, hidden, logits, V, step=0.1, signed=True))
+  respond = functools.partial(finite_response, hidden=hidden, logits=logits, V=V,
+                              step=0.1, signed=True)
   np.testing.assert_array_equal(respond(weights.at[0].set(0))[0], 0)
   parts = sum(respond(jnp.zeros_like(weights).at[:, s].set(weights[:, s]))
               for s in range(S))
   np.testing.assert_allclose(respond(weights), parts, atol=1e-6)
-
-
-def test_weights_are_those_of_the_compositing():
-  """Nudging changes colours alone: a loop over compositing gives the same."""
-  _, hidden, logits, V, kernel, bias = samples(3)
-  rng = np.random.default_rng(3)
-  t = np.sort(rng.uniform(1, 3, (N, S + 1)), axis=1).astype(np.float32)
-  sigma = rng.uniform(0, 3, (N, S)).astype(np.float32)
-  weights = compositing.compute_weights(sigma, t)[0] if isinstance(
-      compositing.compute_weights(sigma, t), tuple) else compositing.compute_weights(sigma, t)
-  moved = hidden @ (kernel + 0.1 * V[:, 0].reshape(H, 3)) + bias
-  change = np.asarray(weights)[..., None] * (1 / (1 + np.exp(-moved))
-                                             - 1 / (1 + np.exp(-logits)))
-  response = finite_response(jnp.asarray(weights), *(
-      jnp.asarray(v, jnp.float32) for v in (hidden, logits, V)), step=0.1)
-  np.testing.assert_allclose(response[:, 0], np.abs(change.sum(1)).mean(1), atol=1e-6)
 
 
 def test_response_3d_equals_a_loop_over_samples():
@@ -103,7 +95,8 @@ def test_response_3d_equals_a_loop_over_samples():
     for s in range(S):
       expected[:, k] += weights[:, s] * np.abs(hidden[:, s] @ mean_kernel) * 0.1
   with jax.enable_x64(True):
-    response = response_3d(*map(jnp.asarray, (weights, hidden, V)), step=0.1, batch_size=4)
+    response = response_3d(*map(jnp.asarray, (weights, hidden, V)), step=0.1,
+                           batch_size=4)
     np.testing.assert_allclose(response, expected, rtol=1e-12)
 
 

@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 
-from jnerf.scenes import cameras
-from jnerf.scenes import raycast
-from jnerf.scenes import room_layout
-from jnerf.scenes import room_light
-from jnerf.scenes.room import make_room
+from jnerf.scenes import cameras, raycast, room_layout, room_light
+from jnerf.scenes.room import camera_poses, make_room, render_view
 
 SHAPES = {
     "box": raycast.Box((0.3, -0.2, 0.5), (0.4, 0.2, 0.6), yaw=0.7),
@@ -131,7 +128,7 @@ def test_points_lie_on_a_part_with_their_labels(scene):
 
 def test_depth_reprojects_into_other_views(scene):
   compared = 0
-  for first, second in ((0, 1), (4, 6), (10, 12), (20, 22)):
+  for first, second in ((0, 1), (1, 2), (2, 3), (4, 5), (10, 11), (15, 16), (20, 21)):
     points = world_points(scene, first)
     xy, depth = cameras.project(
         points, scene.cam_to_world[second], scene.intrinsics[second], xnp=np)
@@ -139,37 +136,49 @@ def test_depth_reprojects_into_other_views(scene):
     column, row = (np.floor(value).astype(int) for value in xy.T)
     seen = ((depth > 0.1) & (column >= 1) & (column < width - 1)
             & (row >= 1) & (row < height - 1))
-    # The 3 x 3 depths around the point bracket it where it is visible.
+    # Where the second view is smooth, the 3 x 3 depths around bracket its own.
     around = np.stack([scene.depth[second][row[seen] + dy, column[seen] + dx]
                        for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
     smooth = np.ptp(around, axis=0) < 0.15
-    visible = depth[seen] < around.max(0) + 0.02
-    assert np.mean(visible[smooth]) > 0.8
-    here = smooth & visible & (depth[seen] > around.min(0) - 0.3)
-    inside = ((depth[seen] >= around.min(0) - 0.02)
-              & (depth[seen] <= around.max(0) + 0.02))
-    assert inside[here].mean() > 0.98
-    # Nothing can be behind what a view sees through the same pixel.
-    compared += here.sum()
+    depth = depth[seen][smooth]
+    lo, hi = around.min(0)[smooth], around.max(0)[smooth]
+    # Nothing lies in front of what the second view sees, apart from thin things
+    # between its pixel centres; most is what it sees, the rest is hidden from it.
+    assert np.mean(depth > lo - 0.02) > 0.98
+    agree = (depth > lo - 0.02) & (depth < hi + 0.02)
+    assert agree.mean() > 0.5
+    compared += agree.sum()
   assert compared > 4000
 
 
 def test_same_seed_same_arrays_other_seed_other_room():
   size = dict(width=24, height=18, num_train=3, num_test=1)
-  first, again, other = (make_room(**size, seed=seed) for seed in (4, 4, 5))
+  first, again = (make_room(**size, seed=4) for _ in range(2))
   for name in ("images", "depth", "semantic", "instance", "cam_to_world", "test"):
     np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
-  assert np.abs(first.images - other.images).max() > 0.1
-  assert np.abs(first.cam_to_world - other.cam_to_world).max() > 1e-3
+  one, other = (room_layout.furnish(seed)[0] for seed in (4, 5))
+  moved = [a.shape.center != b.shape.center for a, b in zip(one, other)]
+  assert any(moved) and not all(moved)  # the chairs, but not the walls
+  wall, point = one[0].material, np.array([[0.0, 0.3, 0.2]])
+  assert (wall.texture(point) != other[0].material.texture(point)).all()
 
 
-def test_labels_do_not_depend_on_the_resolution(scene):
-  finer = make_room(width=240, height=180, num_train=24, num_test=6)
-  # With three times the pixels, every third centre is a centre of before.
-  for name in ("semantic", "instance"):
-    np.testing.assert_array_equal(
-        getattr(finer, name)[:, 1::3, 1::3], getattr(scene, name))
-  np.testing.assert_allclose(finer.depth[:, 1::3, 1::3], scene.depth, rtol=1e-5)
+def test_labels_and_depth_do_not_depend_on_the_resolution():
+  parts, _ = room_layout.furnish(0)
+  shapes = [part.shape for part in parts]
+  lightmaps = room_light.bake(shapes, [], [], np.ones(3))
+  for pose in camera_poses(3, shapes, 0):
+    # With three times the pixels, every third centre is a centre of before.
+    coarse, fine = (
+        render_view(pose, cameras.pinhole_from_fov(*size, 82.0), size, parts, lightmaps)
+        for size in ((64, 48), (192, 144)))
+    np.testing.assert_allclose(fine[1][1::3, 1::3], coarse[1], rtol=1e-5)
+    for labels in (2, 3):
+      np.testing.assert_array_equal(fine[labels][1::3, 1::3], coarse[labels])
+    # Anti-aliased colour: the mean of the nine pixels, to within what 2 x 2 rays
+    # of a pixel can say about it.
+    mean = fine[0].reshape(48, 3, 64, 3, 3).mean((1, 3))
+    assert np.abs(mean - coarse[0]).mean() < 0.01
 
 
 def test_classes_instances_and_split(scene):
@@ -220,7 +229,7 @@ def test_baked_light_equals_lamberts_law_away_from_shadow_edges(name):
   found = baked.irradiance(shape, shape.to_local(points))
   error = np.abs(found - expected).max(-1) / expected.max()
   assert np.median(error) < 2e-3
-  assert np.quantile(error, 0.97) < 0.03
+  assert np.quantile(error, 0.95) < 0.03  # nodes straddle the terminator
 
 
 def test_a_blocker_throws_a_shadow():

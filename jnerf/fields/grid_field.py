@@ -42,7 +42,7 @@ def density(raw, bounds):
 
 
 class GridField(nn.Module):
-  """`points [M, 3], viewdirs [M, 3] -> FieldOutput`; positions as hash grid.
+  """`points [N, S, 3], viewdirs [N, 3] -> FieldOutput`; positions as hash grid.
 
   bounds: the box it covers; points outside take the value at its surface.
   density_width: hidden units of the density network.
@@ -66,12 +66,23 @@ class GridField(nn.Module):
     encoded = hash_grid.HashGrid(
         self.num_levels, self.features_per_level, self.log2_table_size,
         self.coarsest, self.finest, self.interpolation, name="encoding")(
-            to_unit_cube(points, self.bounds))
+            to_unit_cube(points, self.bounds).reshape(-1, 3))
     x = nn.relu(nn.Dense(self.density_width, name="trunk")(encoded))
-    raw = nn.Dense(1, name="density")(x)[:, 0]
+    raw = nn.Dense(1, name="density")(x).reshape(points.shape[:2])
     geometry = nn.Dense(self.geometry_width, name="geometry")(x)
-    inputs = jnp.concatenate(
-        [geometry, encodings.spherical_harmonics(viewdirs)], axis=-1)
-    hidden = nn.relu(nn.Dense(self.color_width, name="color")(inputs))
+    hidden = directional_layer(
+        geometry.reshape(*points.shape[:2], -1),
+        encodings.spherical_harmonics(viewdirs), self.color_width)
     logits = nn.Dense(3, name="rgb")(hidden)
     return FieldOutput(density(raw, self.bounds), hidden, logits)
+
+
+def directional_layer(geometry, encoded_dirs, width: int):
+  """`hidden [N, S, H]` from features `[N, S, G]` of points and of their rays `[N, D]`.
+
+  The layer over both joined, written as a sum, so that the part of the direction
+  is computed once per ray. To be called inside a module's `__call__`.
+  """
+  from_points = nn.Dense(width, name="color")(geometry)
+  from_rays = nn.Dense(width, use_bias=False, name="color_direction")(encoded_dirs)
+  return nn.relu(from_points + from_rays[:, None, :])

@@ -12,12 +12,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jnerf.fields import encodings
-from jnerf.fields.grid_field import longest_side
+from jnerf.fields.grid_field import directional_layer, longest_side
 from jnerf.fields.outputs import FieldOutput
 
 
 class MlpField(nn.Module):
-  """`points [M, 3], viewdirs [M, 3] -> FieldOutput`.
+  """`points [N, S, 3], viewdirs [N, 3] -> FieldOutput`.
 
   bounds: box whose longest side is scaled to [-1, 1].
   depth, width: layers and units of the trunk.
@@ -39,16 +39,16 @@ class MlpField(nn.Module):
     centre = (jnp.asarray(self.bounds[0]) + jnp.asarray(self.bounds[1])) / 2
     half = longest_side(self.bounds) / 2
     position = encodings.octaves(
-        (points - centre.astype(points.dtype)[None, :]) / half, self.position_octaves)
+        (points - centre.astype(points.dtype)[None, None, :]) / half,
+        self.position_octaves)
     x = position
     for i in range(self.depth):
       x = nn.relu(nn.Dense(self.width, name=f"trunk_{i}")(x))
       if i == self.skip:
         x = jnp.concatenate([position, x], axis=-1)
-    raw = nn.Dense(1, name="density")(x)[:, 0]
+    raw = nn.Dense(1, name="density")(x)[..., 0]
     feature = nn.Dense(self.width, name="feature")(x)
-    direction = encodings.octaves(viewdirs, self.direction_octaves)
-    hidden = nn.relu(nn.Dense(self.color_width, name="color")(
-        jnp.concatenate([feature, direction], axis=-1)))
+    hidden = directional_layer(
+        feature, encodings.octaves(viewdirs, self.direction_octaves), self.color_width)
     logits = nn.Dense(3, name="rgb")(hidden)
     return FieldOutput(nn.relu(raw) / half, hidden, logits)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jnerf.fields import samplers
 from jnerf.fields.grid_field import GridField
 from jnerf.fields.mlp_field import MlpField
+from jnerf.fields.outputs import FieldOutput
 from jnerf.rendering import compositing
 from jnerf.structs import Rays, Rendering, Samples
 
@@ -24,7 +25,7 @@ from jnerf.structs import Rays, Rendering, Samples
 class Model:
   """A field and the sampler that places its samples; hashable, holds no arrays.
 
-  field: module `points [M, 3], viewdirs [M, 3] -> FieldOutput`.
+  field: module `points [N, S, 3], viewdirs [N, 3] -> FieldOutput`.
   sampler: module `rays, jitter -> Samples`.
   """
 
@@ -37,26 +38,24 @@ class Model:
     point = jnp.zeros((1, 3))
     direction = jnp.array([[0.0, 0.0, 1.0]])
     rays = Rays(point, direction, direction, jnp.zeros((1, 1)), jnp.ones((1, 1)))
-    return {"field": self.field.init(field_key, point, direction)["params"],
+    return {"field": self.field.init(field_key, point[None], direction)["params"],
             "sampler": self.sampler.init(sampler_key, rays)["params"]}
 
   def sample(self, params, rays: Rays, jitter=None) -> Samples:
     """Interval edges on each ray; `jitter [N, 2]` as in `samplers`."""
     return self.sampler.apply({"params": params["sampler"]}, rays, jitter)
 
+  def at_points(self, params, points, viewdirs) -> FieldOutput:
+    """The field at `points [N, S, 3]` seen along `viewdirs [N, 3]`."""
+    return self.field.apply({"params": params["field"]}, points, viewdirs)
+
   def render(self, params, rays: Rays, samples: Samples, background) -> Rendering:
     """Renders `rays` at `samples` over `background`, broadcastable to `[N, 3]`."""
-    points = samplers.points_along(rays, samples.t)
-    shape = points.shape[:2]
-    viewdirs = jnp.broadcast_to(rays.viewdirs[:, None, :], points.shape)
-    output = self.field.apply({"params": params["field"]}, points.reshape(-1, 3),
-                              viewdirs.reshape(-1, 3))
-    sigma = output.sigma.reshape(shape)
-    hidden = output.hidden.reshape(*shape, -1)
-    logits = output.logits.reshape(*shape, 3)
-    weights = compositing.compositing_weights(sigma, samples.t)
+    output = self.at_points(params, samplers.points_along(rays, samples.t),
+                            rays.viewdirs)
+    weights = compositing.compositing_weights(output.sigma, samples.t)
     acc = jnp.sum(weights, axis=-1)
-    rgb = compositing.composite(weights, nn.sigmoid(logits))
+    rgb = compositing.composite(weights, nn.sigmoid(output.logits))
     coarse_rgb = samples.coarse_rgb
     if coarse_rgb is not None:
       coarse_acc = jnp.sum(samples.proposals[0][1], axis=-1)
@@ -65,8 +64,8 @@ class Model:
         rgb=compositing.over_background(rgb, acc, background), acc=acc,
         distance=compositing.mean_distance(weights, samples.t),
         distance_median=compositing.median_distance(weights, samples.t),
-        t=samples.t, weights=weights, sigma=sigma, hidden=hidden, logits=logits,
-        proposals=samples.proposals, coarse_rgb=coarse_rgb)
+        t=samples.t, weights=weights, sigma=output.sigma, hidden=output.hidden,
+        logits=output.logits, proposals=samples.proposals, coarse_rgb=coarse_rgb)
 
   def __call__(self, params, rays: Rays, background, jitter=None) -> Rendering:
     """Samples, then renders."""

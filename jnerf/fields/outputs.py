@@ -9,11 +9,11 @@ from flax import struct
 
 @struct.dataclass
 class FieldOutput:
-  """A field at M points.
+  """A field at S points on each of N rays.
 
-  sigma: `[M]` density per unit of length.
-  hidden: `[M, H]` input of the last layer, which is named `rgb`.
-  logits: `[M, 3]` output of that layer; the colour is `sigmoid(logits)`.
+  sigma: `[N, S]` density per unit of length.
+  hidden: `[N, S, H]` input of the last layer, which is named `rgb`.
+  logits: `[N, S, 3]` output of that layer; the colour is `sigmoid(logits)`.
   """
 
   sigma: Any

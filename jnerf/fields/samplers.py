@@ -88,12 +88,9 @@ class CoarseSampler(nn.Module):
   def __call__(self, rays: Rays, jitter=None) -> Samples:
     first, second = _rounds(jitter)
     t = distances.uniform(rays.near, rays.far, self.num_coarse, first)
-    points = points_along(rays, t)
-    viewdirs = jnp.broadcast_to(rays.viewdirs[:, None, :], points.shape)
-    output = self.coarse(points.reshape(-1, 3), viewdirs.reshape(-1, 3))
-    weights = compositing.compositing_weights(output.sigma.reshape(points.shape[:2]), t)
-    color = nn.sigmoid(output.logits).reshape(points.shape)
+    output = self.coarse(points_along(rays, t), rays.viewdirs)
+    weights = compositing.compositing_weights(output.sigma, t)
     fine = distances.importance(t, weights, self.num_fine + 1, second)
     union = jnp.sort(jnp.concatenate([t, fine[:, 1:-1]], axis=-1), axis=-1)
     return Samples(t=jax.lax.stop_gradient(union), proposals=((t, weights),),
-                   coarse_rgb=compositing.composite(weights, color))
+                   coarse_rgb=compositing.composite(weights, nn.sigmoid(output.logits)))

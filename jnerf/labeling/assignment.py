@@ -24,8 +24,7 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.labeling import bayes
-from jnerf.labeling.response import (
-    PRECISION, finite_response, linear_response, unit_rows)
+from jnerf.labeling.response import PRECISION, finite_response, linear_response, unit_rows
 from jnerf.labeling.seeds import mean_gradient_seeds
 from jnerf.structs import Array, Rendering
 
@@ -50,18 +49,22 @@ class Assignment:
 
 
 def make_assignment(method: str, *, bandwidth: float, ridge: float,
-                    paper_step: float) -> Assignment:
-  """The method of that name, with the settings of the config's `label` section."""
+                    paper_step: float, finite: bool = True) -> Assignment:
+  """The method of that name, with the settings of the config's `label` section.
+
+  finite: whether the paper's nudge is finite (needs gradients of the rgb kernel).
+  """
   if method == "cosine":
     return cosine_kernel(bandwidth)
   if method == "paper":
-    return paper_recipe(paper_step)
+    return paper_recipe(paper_step, finite=finite)
   if method == "bayes":
     return bayes_classifier(ridge)
   raise InputError(f"label.methods: unknown method {method!r}; "
                    f"choose from {', '.join(METHODS)}")
 
 
+@jax.jit
 def label_map(scores, class_ids):
   """Best class of each pixel, `[..., K], [K] -> [...]` int32; 0 if all are -inf."""
   best = jnp.asarray(class_ids, jnp.int32)[jnp.argmax(scores, axis=-1)]
@@ -144,6 +147,7 @@ def paper_recipe(step: float, *, finite: bool = True) -> Assignment:
   return Assignment(mean_gradient_seeds, scores, normalize_view, finite)
 
 
+@jax.jit
 def normalize_view(responses):
   """The paper's clean-up of one view's responses, `[H, W, K] -> [H, W, K]`.
 
@@ -162,13 +166,18 @@ def normalize_view(responses):
 
 
 def bayes_classifier(ridge: float, balance: float = 0.5) -> Assignment:
-  """Class probabilities of the Bayesian linear classifier, see `bayes`."""
+  """Mean scores of the Bayesian linear classifier, see `bayes`.
+
+  A ray's probabilities are its mean scores in one softmax, so the best class is
+  the same; they and the variance, which costs a P x P solve per ray, are made by
+  `bayes.class_probabilities` for those who ask.
+  """
 
   def fit(J, labels, class_ids):
     return bayes.fit_bayes(J, labels, class_ids, ridge=ridge, balance=balance)
 
   def scores(state, J, rendering=None):
     del rendering
-    return bayes.class_probabilities(state, J)
+    return bayes.mean_scores(state, J)
 
   return Assignment(fit, scores)

@@ -12,6 +12,8 @@ Source: JacobiNeRF (arXiv 2304.00341), section 3.2.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -21,6 +23,7 @@ import optax
 PRECISION = jax.lax.Precision.HIGHEST
 
 
+@jax.jit
 def unit_rows(J):
   """`J [..., P]` with rows of length 1; rows shorter than 1e-12 become ~0.
 
@@ -35,6 +38,7 @@ def linear_response(J, V):
   return jnp.matmul(J, V, precision=PRECISION)
 
 
+@jax.jit
 def cosine_response(J, V):
   """Cosines between gradients and directions: `[N, P], [P, K] -> [N, K]`.
 
@@ -43,6 +47,7 @@ def cosine_response(J, V):
   return linear_response(unit_rows(J), unit_rows(V.T).T)
 
 
+@functools.partial(jax.jit, static_argnames=("signed", "batch_size"))
 def finite_response(weights, hidden, logits, V, *, step: float,
                     signed: bool = False, batch_size: int = 1024):
   """Exact change of the rendered colours when the `rgb` kernel moves.
@@ -75,6 +80,7 @@ def finite_response(weights, hidden, logits, V, *, step: float,
                      batch_size=batch_size)
 
 
+@functools.partial(jax.jit, static_argnames="batch_size")
 def response_3d(weights, hidden, V, *, step: float, batch_size: int = 1024):
   """The paper's 3D response, composited: `[N, S], [N, S, H], [3H, K] -> [N, K]`.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Shape:
   center: tuple[float, float, float]
   yaw: float = dataclasses.field(default=0.0, kw_only=True)
 
-  @property
+  @functools.cached_property
   def rotation(self) -> np.ndarray:
     """`[3, 3]` local to world; `vectors @ rotation` goes the other way."""
     cos, sin = np.cos(self.yaw), np.sin(self.yaw)
@@ -64,6 +65,7 @@ class Box(Shape):
 
   @property
   def bounding_radius(self) -> float:
+    """Radius of the sphere around `center` that holds the solid."""
     return float(np.linalg.norm(self.half))
 
   def _interval(self, start, directions):

@@ -11,10 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jnerf.scenes import cameras
-from jnerf.scenes import raycast
-from jnerf.scenes import room_layout
-from jnerf.scenes import room_light
+from jnerf.scenes import cameras, raycast, room_layout, room_light
 from jnerf.structs import Scene
 
 HFOV = 82.0  # degrees
@@ -118,7 +115,8 @@ def render_view(pose: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int],
   """One view: `(image [H, W, 3], depth, semantic, instance [H, W])`."""
   centres = cameras.pixel_centres(*size).astype(np.float64)
   shape = centres.shape[:2]
-  color, distance, index = _look(pose, intrinsics, centres.reshape(-1, 2), parts, lightmaps)
+  color, distance, index = _look(
+      pose, intrinsics, centres.reshape(-1, 2), parts, lightmaps)
   image, index = color.reshape(*shape, 3), index.reshape(shape)
   rows = np.flatnonzero(_needs_more_rays(image, index))
   offsets = np.array([[-0.25, -0.25], [0.25, -0.25], [-0.25, 0.25], [0.25, 0.25]])
@@ -158,10 +156,10 @@ def _look(pose, intrinsics, xy, parts, lightmaps):
 
 def _shade(points, index, parts, lightmaps) -> np.ndarray:
   """`[N, 3]` linear colour at surface points of the parts `index [N]`."""
-  color = np.empty_like(points)
+  color = np.empty(points.shape, np.float32)
   for i in np.unique(index):
     rows, part = np.flatnonzero(index == i), parts[i]
-    local = part.shape.to_local(points[rows])
+    local = part.shape.to_local(points[rows]).astype(np.float32)
     light = lightmaps[i].irradiance(part.shape, local)
     color[rows] = part.material.texture(local) * (light + part.material.emission)
   return color

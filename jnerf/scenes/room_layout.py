@@ -88,14 +88,16 @@ def _add_shell(builder: _Builder) -> None:
   generator, color = builder.generator, textures.linear
   x, y, z = SIZE[0] / 2, SIZE[1] / 2, SIZE[2] / 2
   wall = textures.plaster(generator, color(222, 203, 170), strength=0.05)
-  for sign in (-1, 1):
-    builder.place("wall", [_box((sign * (x + 0.1), 0, z), (0.1, y, z), wall)], opaque=False)
-    builder.place("wall", [_box((0, sign * (y + 0.1), z), (x, 0.1, z), wall)], opaque=False)
   floor = textures.planks(generator, color(178, 134, 92), color(142, 98, 62))
-  builder.place("floor", [_box((0, 0, -0.1), (x, y, 0.1), floor)], opaque=False)
   ceiling = textures.plaster(generator, color(236, 238, 240), strength=0.03)
-  builder.place("ceiling", [_box((0, 0, 2 * z + 0.1), (x, y, 0.1), ceiling)],
-                opaque=False)
+  slabs = [("wall", (-x - 0.1, 0, z), (0.1, y, z), wall),
+           ("wall", (x + 0.1, 0, z), (0.1, y, z), wall),
+           ("wall", (0, -y - 0.1, z), (x, 0.1, z), wall),
+           ("wall", (0, y + 0.1, z), (x, 0.1, z), wall),
+           ("floor", (0, 0, -0.1), (x, y, 0.1), floor),
+           ("ceiling", (0, 0, 2 * z + 0.1), (x, y, 0.1), ceiling)]
+  for name, center, half, texture in slabs:
+    builder.place(name, [_box(center, half, texture)], opaque=False)
 
 
 def _add_seating(builder: _Builder) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from jnerf.scenes import raycast
 
-_SPACING = 0.05  # metres between nodes
+_SPACING = 0.06  # metres between nodes
 _OTHER_AXES = np.array([[1, 2], [0, 2], [0, 1]])
 _TOLERANCE = 1e-4  # metres by which a shadow ray may end early
 
@@ -73,7 +73,7 @@ def bake(shapes: Sequence[raycast.Shape], lights: Sequence[Light],
   grids = [_grid(shape) for shape in shapes]
   nodes = [_node_surface(shape, grid) for shape, grid in zip(shapes, grids)]
   points, normals = (np.concatenate(arrays) for arrays in zip(*nodes))
-  light = np.tile(ambient, (len(points), 1))
+  light = np.tile(ambient, (len(points), 1)).astype(np.float32)
   for lamp in lights:
     light += _direct(points, normals, lamp, blockers)
   ends = np.cumsum([len(points) for points, _ in nodes])[:-1]
@@ -90,7 +90,7 @@ def _direct(points, normals, lamp: Light, blockers) -> np.ndarray:
   # Followed from the lamp, so that all shadow rays leave one point.
   first, _ = raycast.cast(lamp.position, ray[lit], blockers)
   lit = lit[first > distance[lit] - _TOLERANCE]
-  irradiance = np.zeros_like(points)
+  irradiance = np.zeros(points.shape, np.float32)
   falloff = facing[lit] / (distance[lit] ** 2 + lamp.radius**2)
   irradiance[lit] = falloff[:, None] * lamp.power
   return irradiance
@@ -116,7 +116,8 @@ def _grid(shape):
   count = np.ceil(length / _SPACING).astype(int) + 1
   count = np.maximum(count, 2)
   first = np.concatenate([[0], np.cumsum(count.prod(-1))[:-1]])
-  return first, -half, 2.0 * half / (count - 1), count
+  step = 2.0 * half / (count - 1)
+  return first, -half.astype(np.float32), step.astype(np.float32), count
 
 
 def _node_surface(shape, grid) -> tuple[np.ndarray, np.ndarray]:
@@ -134,7 +135,7 @@ def _node_surface(shape, grid) -> tuple[np.ndarray, np.ndarray]:
 def _to_chart(shape, points) -> tuple[np.ndarray, np.ndarray]:
   """Face and chart coordinates of local surface points `[N, 3]`."""
   if isinstance(shape, raycast.Box):
-    axis = np.argmax(np.abs(points) - np.asarray(shape.half), axis=-1)
+    axis = np.argmax(np.abs(points) - np.asarray(shape.half, points.dtype), axis=-1)
     rows = np.arange(len(points))
     face = 2 * axis + (points[rows, axis] > 0.0)
     return face, points[rows[:, None], _OTHER_AXES[axis]]

@@ -1,8 +1,8 @@
 """Procedural materials of the room: smooth solid textures in linear colour.
 
 A material maps points `[N, 3]` in a solid's own frame (metres, origin at its
-centre) to reflectances `[N, 3]`. Colours are written as sRGB, 0 to 255, and used
-as linear light. Nothing varies faster than a few centimetres: a 160-pixel image
+centre) to reflectances `[N, 3]`, float32. Colours are written as sRGB, 0 to 255,
+and used as linear light. Nothing varies faster than a few centimetres: a 160-pixel image
 resolves about 2 cm at arm's length, and finer patterns would alias.
 """
 
@@ -30,7 +30,7 @@ class Material:
 
 def linear(*srgb: int) -> np.ndarray:
   """`[3]` linear reflectance of an sRGB colour given as 0..255."""
-  value = np.array(srgb) / 255.0
+  value = np.array(srgb, np.float32) / 255.0
   return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
 
@@ -43,11 +43,12 @@ def smooth_noise(generator: np.random.Generator, wavelength: float,
   directions = generator.normal(size=(num_waves, 3))
   directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
   octaves = generator.uniform(-0.5, 0.5, size=(num_waves, 1))
-  waves = (2 * np.pi / wavelength * directions * 2.0**octaves).T
-  phases = generator.uniform(0.0, 2 * np.pi, size=num_waves)
+  waves = (2 * np.pi / wavelength * directions * 2.0**octaves).T.astype(np.float32)
+  phases = generator.uniform(0.0, 2 * np.pi, size=num_waves).astype(np.float32)
+  unit = float(np.sqrt(2.0 / num_waves))
 
   def noise(points):
-    return np.cos(points @ waves + phases).sum(-1) * np.sqrt(2.0 / num_waves)
+    return np.cos(points @ waves + phases).sum(-1) * unit
 
   return noise
 
@@ -70,7 +71,7 @@ def plaster(generator, color, strength=0.06, wavelength=0.7) -> Texture:
 def wood(generator, light, dark, axis=0, rings=0.11) -> Texture:
   """Wavy grain that runs along `axis`; `rings` metres from line to line."""
   noise = smooth_noise(generator, 0.5)
-  stretch = np.ones(3)
+  stretch = np.ones(3, np.float32)
   stretch[axis] = 0.25
   across = np.delete(np.arange(3), axis)
 
@@ -83,7 +84,7 @@ def wood(generator, light, dark, axis=0, rings=0.11) -> Texture:
 
 def planks(generator, light, dark, width=0.22, length=1.1) -> Texture:
   """Floor boards along x; each has its own tone, with a darker joint."""
-  tones = generator.uniform(0.0, 1.0, size=(64, 64))
+  tones = generator.uniform(0.0, 1.0, size=(64, 64)).astype(np.float32)
   grain = smooth_noise(generator, 0.3)
 
   def texture(points):
@@ -91,7 +92,7 @@ def planks(generator, light, dark, width=0.22, length=1.1) -> Texture:
     shift = 0.37 * np.floor(row)
     column = points[:, 0] / length + shift
     tone = tones[np.floor(row).astype(int) % 64, np.floor(column).astype(int) % 64]
-    streaks = 0.12 * grain(points * np.array([0.3, 1.5, 1.0]))
+    streaks = 0.12 * grain(points * np.array([0.3, 1.5, 1.0], np.float32))
     joint = np.exp(-((np.abs(row - np.round(row)) * width / 0.012) ** 2))
     color = _mix(light, dark, np.clip(0.75 * tone + streaks, 0.0, 1.0))
     return color * (1.0 - 0.45 * joint)[:, None]
@@ -127,7 +128,7 @@ def woven_rug(half, ground, figure, border) -> Texture:
     along = points[:, :2] / 0.42
     diamonds = np.cos(2 * np.pi * along).sum(-1)
     color = _mix(ground, figure, 0.5 + 0.5 * np.tanh(3.0 * (diamonds - 0.4)))
-    inset = (np.asarray(half[:2]) - np.abs(points[:, :2])).min(-1)
+    inset = (np.asarray(half[:2], np.float32) - np.abs(points[:, :2])).min(-1)
     edge = 0.5 - 0.5 * np.tanh((inset - 0.13) / 0.015)
     return _mix(color, border, edge)
 

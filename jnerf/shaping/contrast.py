@@ -115,8 +115,8 @@ def entity_gradients(model: Model, params, batch: Batch, samples: Samples,
     if recipe.entities == "pixels":
       return jacobians.closed_form(rendering, channel)
     points, viewdirs = entities
-    output = model.field.apply({"params": params["field"]}, points, viewdirs)
-    return jacobians.closed_form_points(output.hidden, output.logits, channel)
+    output = model.at_points(params, points[:, None, :], viewdirs)
+    return jacobians.closed_form_points(output.hidden[:, 0], output.logits[:, 0], channel)
   if method == "vjp":
     return jacobians.by_vjp(values_fn, params, recipe.params, *entities)
   return jacobians.sketch(values_fn, params, recipe.params, recipe.sketch_directions,

@@ -36,8 +36,8 @@ def ray_values(model: Model, params, rays: Rays, samples: Samples,
 
 def point_values(model: Model, params, points, viewdirs, channel=MEAN_CHANNEL):
   """Entity values `[N]` of 3D points `[N, 3]` seen along `viewdirs [N, 3]`."""
-  output = model.field.apply({"params": params["field"]}, points, viewdirs)
-  return jax.nn.sigmoid(output.logits) @ jnp.asarray(channel, output.logits.dtype)
+  output = model.at_points(params, points[:, None, :], viewdirs)
+  return jax.nn.sigmoid(output.logits[:, 0]) @ jnp.asarray(channel, points.dtype)
 
 
 def by_vjp(values_fn, params, pattern: str, *entities):

@@ -1,47 +1,122 @@
-"""The modes of the command: each runs its stages and says where the results are."""
+"""The modes of the command: each runs its stages and says where the results are.
+
+`run` does every stage that the folder does not hold yet. A mode named after a
+stage of training keeps what is done; `propagate` and `evaluate` are quick and are
+done anew, so that other clicks or methods can be tried on the same fields.
+"""
 
 from __future__ import annotations
 
+import time
+
+from jnerf.stages import inspecting
+from jnerf.stages import labels as labels_lib
+from jnerf.stages import propagation
+from jnerf.stages import rendering
 from jnerf.stages import training
-from jnerf.stages.session import Session
+from jnerf.stages.evaluation import evaluate_fields
+from jnerf.stages.reporting import write_session_report
+from jnerf.stages.session import TRAINED, Session
+from jnerf.training.compilation import peak_memory_bytes
+
+
+def inspect(session: Session) -> str:
+  """Says what is in the scene; makes a contact sheet."""
+  with session.workdir.lock():
+    text, folder = inspecting.inspect(session)
+  return f"{text}\n\ncontact sheet and inspection: {folder}"
 
 
 def fit(session: Session) -> str:
-  """Fits the plain field, unless the folder holds it."""
+  """Fits the plain field."""
   with session.workdir.lock():
-    session.begin()
-    _unless_done(session, "fit", lambda: training.fit(session))
+    session.begin(TRAINED)
+    _fit(session)
   return f"plain field: {session.workdir.checkpoints('fit')}"
 
 
 def shape(session: Session) -> str:
-  """Shapes the fitted field, unless the folder holds it."""
+  """Shapes the fitted field."""
   with session.workdir.lock():
-    session.begin()
+    session.begin(TRAINED)
     _shape(session)
   return f"shaped field: {session.workdir.checkpoints('shape')}"
 
 
-def run(session: Session) -> str:
-  """Every stage that the folder does not hold yet."""
+def propagate(session: Session) -> str:
+  """Labels every view from the clicks."""
+  with session.workdir.lock():
+    session.begin(TRAINED)
+    name = propagation.propagate(session)
+  return f"label maps: {session.workdir.path / 'labels' / name}"
+
+
+def evaluate(session: Session) -> str:
+  """Measures fields and labels; writes metrics.json and report.html."""
+  with session.workdir.lock():
+    session.begin(TRAINED)
+    return _evaluate(session)
+
+
+def render(session: Session) -> str:
+  """Renders a camera path."""
   with session.workdir.lock():
     session.begin()
-    _unless_done(session, "fit", lambda: training.fit(session))
+    return f"frames: {rendering.render(session)}"
+
+
+def run(session: Session) -> str:
+  """Every stage that the folder does not hold yet."""
+  workdir = session.workdir
+  with workdir.lock():
+    session.begin()
+    _fit(session)
     _shape(session)
-  return f"{session.workdir.path}"
+    if not _has_labels(session):
+      print("propagate: skipped, the scene has no labels; to label it, click and give "
+            "the clicks file as --config.label.clicks=FILE")
+    elif workdir.is_done("propagate"):
+      print("propagate: done before, kept")
+    else:
+      propagation.propagate(session)
+    if workdir.is_done("evaluate"):
+      return f"evaluate: done before, kept\nreport: {workdir.path / 'report.html'}"
+    return _evaluate(session)
+
+
+def _fit(session):
+  if session.workdir.is_done("fit"):
+    print("fit: done before, kept")
+  else:
+    training.fit(session)
 
 
 def _shape(session):
-  _unless_done(session, "shape", lambda: training.shape(session))
-  if session.config.shape.oracle:
-    _unless_done(session, "shape-oracle", lambda: training.shape(session, oracle=True))
+  for stage in ("shape", "shape-oracle") if session.config.shape.oracle else ("shape",):
+    if session.workdir.is_done(stage):
+      print(f"{stage}: done before, kept")
+    else:
+      training.shape(session, oracle=stage == "shape-oracle")
 
 
-def _unless_done(session, stage, make):
-  if session.workdir.is_done(stage):
-    print(f"{stage}: done before, kept")
-  else:
-    make()
+def _has_labels(session):
+  return session.scene.semantic is not None or session.config.label.clicks
 
 
-MODES = {"fit": fit, "shape": shape, "run": run}
+def _evaluate(session):
+  began = time.perf_counter()
+  workdir = session.workdir
+  sets = labels_lib.label_sets(session) if _has_labels(session) else []
+  results = evaluate_fields(session, sets)
+  workdir.update_metrics(
+      labels=[row for result in results.values() for row in result.rows],
+      **{name: {field: getattr(result, name) for field, result in results.items()}
+         for name in ("psnr", "ssim", "depth_error_m")})
+  workdir.mark_done("evaluate", seconds=time.perf_counter() - began,
+                    peak_memory_bytes=peak_memory_bytes())
+  report = write_session_report(session, results, sets)
+  return f"metrics: {workdir.path / 'metrics.json'}\nreport: {report}"
+
+
+MODES = {"run": run, "inspect": inspect, "fit": fit, "shape": shape,
+         "propagate": propagate, "evaluate": evaluate, "render": render}

@@ -6,6 +6,7 @@ plain values here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 import functools
 
@@ -22,11 +23,12 @@ from jnerf.shaping.contrast import RGB_KERNEL, Recipe
 from jnerf.stages.workdir import Workdir, config_digest, environment
 from jnerf.structs import FeatureMaps, Scene
 from jnerf.training import state as state_lib
-from jnerf.training.loop import Training, check_steps
+from jnerf.training.loop import Training
 from jnerf.training.step import Objective
 
 # Stages in the order in which they run. Each has its own stream of randomness.
 TRAINED = ("fit", "shape", "shape-oracle")
+STAGES = (*TRAINED, "propagate", "evaluate")
 FIELD_OF_STAGE = {"fit": "plain", "shape": "shaped", "shape-oracle": "shaped-oracle"}
 
 
@@ -41,9 +43,13 @@ class Session:
   workdir: Workdir
   command: str = ""
 
-  def begin(self) -> None:
-    """Checks config against the folder's results and stores it; see `Workdir`."""
-    self.workdir.check_config(self.config)
+  def begin(self, keep: Sequence[str] = STAGES) -> None:
+    """Checks the config against the folder's results and stores it; see `Workdir`.
+
+    keep: stages whose results must stay right, as far as the folder holds them.
+    """
+    held = [stage for stage in self.workdir.held_stages() if stage in keep]
+    self.workdir.check_config(self.config, held)
     self.workdir.update_metrics(
         scene=self.scene.name, config_digest=config_digest(self.config),
         environment=environment())
@@ -84,16 +90,14 @@ class Session:
         warmup_steps=settings.warmup_steps, max_grad_norm=self.config.fit.max_grad_norm)
 
   def training(self, stage: str) -> Training:
-    """All that a stage of training is; raises InputError on steps that do not fit."""
-    settings, runtime = self._settings(stage), self.config.runtime
-    section = stage.split("-")[0]
-    check_steps(settings.steps, runtime.steps_per_call, f"{section}.steps")
+    """All that a stage of training is."""
+    settings = self._settings(stage)
     recipe = None if stage == "fit" else self.recipe(oracle=stage == "shape-oracle")
     objective = Objective(self.config.fit.interlevel_weight,
                           self.config.fit.distortion_weight, recipe)
     return Training(
         self.model, self.optimizer(stage), objective, num_steps=settings.steps,
-        num_rays=settings.num_rays, steps_per_call=runtime.steps_per_call,
+        num_rays=settings.num_rays, steps_per_call=self.config.runtime.steps_per_call,
         background=self.config.fit.background)
 
   def recipe(self, oracle: bool) -> Recipe:

@@ -112,6 +112,7 @@ class _Log:
     now = time.perf_counter()
     if now - self._saved >= self._session.config.runtime.checkpoint_seconds:
       self._history.save()
+      self._events.flush()
       self._checkpoints.save(step, state)
       self._session.workdir.update_metrics(
           unfinished={self._stage: self._earlier + now - self._began})

@@ -156,7 +156,8 @@ def train(state: TrainState, data: pixels.PixelData, key, training: Training, *,
   on_device: whether `data` are held on the devices or gathered on the host.
   timing: filled in while training runs.
 
-  Raises FloatingPointError naming the steps where the loss became nan or inf.
+  Raises FloatingPointError naming the steps where the loss became nan or inf, and
+  InputError where the steps left are no whole number of calls.
   """
   mesh = devices.data_mesh() if mesh is None else mesh
   timing = Timing() if timing is None else timing
@@ -171,6 +172,11 @@ def train(state: TrainState, data: pixels.PixelData, key, training: Training, *,
     compiled = make_host_call(training, mesh)
   if step >= training.num_steps:
     return state
+  if (training.num_steps - step) % training.steps_per_call:
+    raise InputError(
+        f"runtime.steps_per_call={training.steps_per_call}: the checkpoint's step {step} "
+        f"cannot reach {training.num_steps} in calls of that length; use a divisor of "
+        f"{training.num_steps - step}")
   with futures.ThreadPoolExecutor(max_workers=1) as pool:
     pending = pool.submit(feed, step)
     call, timing.compile_seconds = compile_timed(compiled, state, pending.result(), key)
@@ -195,10 +201,3 @@ def train(state: TrainState, data: pixels.PixelData, key, training: Training, *,
 
 def _host_feed(data, key, training, mesh, step):
   return host_batches(data, key, training, step, mesh)
-
-
-def check_steps(num_steps: int, steps_per_call: int, name: str) -> None:
-  """Raises InputError, naming the key, where steps are no whole number of calls."""
-  if num_steps % steps_per_call:
-    raise InputError(f"{name}={num_steps} is no multiple of runtime.steps_per_call="
-                     f"{steps_per_call}")

@@ -1,0 +1,113 @@
+"""Whole views of a field, rendered chunk by chunk with their gradients.
+
+`ViewRenderer` renders any rays with the gradients `J [N, P]` that labelling works
+on, of the same parameters that were shaped. One compiled program serves all
+views: rays are padded to whole chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import dataclasses
+import functools
+from typing import Any
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnerf.fields.model import Model
+from jnerf.labeling.response import cosine_response
+from jnerf.scenes import cameras
+from jnerf.shaping import contrast
+from jnerf.structs import Array, Batch, Rays, Rendering, Scene
+
+
+@struct.dataclass
+class Chunk:
+  """Some rays of a view, rendered.
+
+  rendering: of the chunk's rays, padding included.
+  J: `[n, P]` gradients.
+  num: how many of the n rays are no padding.
+  """
+
+  rendering: Rendering
+  J: Array
+  num: int = struct.field(pytree_node=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewRenderer:
+  """Renders rays of one model in chunks; hashable, holds no arrays.
+
+  model: the field; recipe: names the parameters and how J is computed.
+  chunk: rays rendered at once; background: what is behind the field.
+  """
+
+  model: Model
+  recipe: contrast.Recipe
+  chunk: int = 4096
+  background: float = 0.5
+
+  def chunks(self, params, rays: Rays) -> Iterator[Chunk]:
+    """The rays, in order, some `chunk` at a time."""
+    num_rays = rays.origins.shape[0]
+    for start in range(0, num_rays, self.chunk):
+      part = jax.tree.map(lambda leaf: np.asarray(leaf[start:start + self.chunk]), rays)
+      num = part.origins.shape[0]
+      # The last ray is repeated: a chunk of another size would be compiled anew.
+      part = jax.tree.map(
+          lambda leaf: np.pad(leaf, ((0, self.chunk - num), (0, 0)), mode="edge"), part)
+      yield Chunk(*_render(self, params, part), num=num)
+
+  def map(self, params, rays: Rays, *fns: Callable[[Chunk], Any]) -> list[np.ndarray]:
+    """Applies each `fn: Chunk -> [n, ...]` to all chunks; arrays over all rays."""
+    results = [[] for _ in fns]
+    for chunk in self.chunks(params, rays):
+      for result, fn in zip(results, fns):
+        result.append(np.asarray(fn(chunk))[:chunk.num])
+    return [np.concatenate(result) for result in results]
+
+  def gradients(self, params, rays: Rays) -> np.ndarray:
+    """`J [N, P]` of any number of rays."""
+    return self.map(params, rays, lambda chunk: chunk.J)[0]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _render(renderer: ViewRenderer, params, rays: Rays):
+  samples = renderer.model.sample(params, rays)
+  rendering = renderer.model.render(params, rays, samples, renderer.background)
+  recipe = dataclasses.replace(renderer.recipe, value_channel="mean", entities="pixels")
+  # A constant key: a sketch's directions must be the same in every view.
+  J = contrast.entity_gradients(renderer.model, params, Batch(rays, rendering.rgb),
+                                samples, rendering, jax.random.key(0), recipe)
+  return rendering, J
+
+
+def rays_of_view(scene: Scene, view: int) -> Rays:
+  """All H * W rays of a view of the scene, on the host."""
+  return cameras.view_rays(scene.cam_to_world[view], scene.intrinsics[view], scene.size,
+                           scene.near, scene.far)
+
+
+def rays_of_pixels(scene: Scene, pixels: np.ndarray) -> Rays:
+  """Rays through the centres of `pixels [N, 3]`: view, row, column of the scene."""
+  view = pixels[:, 0]
+  xy = (pixels[:, 2:0:-1] + 0.5).astype(np.float32)
+  rays = cameras.cast_rays(
+      xy, scene.cam_to_world[view].astype(np.float32),
+      scene.intrinsics[view].astype(np.float32), scene.near, scene.far, xnp=np)
+  return jax.tree.map(lambda leaf: leaf.astype(np.float32), rays)
+
+
+def depth_of_view(scene: Scene, view: int, distance: np.ndarray) -> np.ndarray:
+  """`[H, W]` depth along the camera's z from distances `[H * W]` along the rays."""
+  per_depth = cameras.distance_per_depth(scene.intrinsics[view], scene.size)
+  return (distance.reshape(per_depth.shape) / per_depth).astype(np.float32)
+
+
+def response_map(J, direction) -> jax.Array:
+  """|cosine| `[N]` of gradients with one direction `[P]`: what answers to a click."""
+  return jnp.abs(cosine_response(jnp.asarray(J), jnp.asarray(direction)[:, None]))[:, 0]

@@ -1,0 +1,169 @@
+"""The stage `evaluate`: how good the fields and the labels are, and the report.
+
+Every test view is rendered once per field; all sets of clicks and all methods
+score the gradients of that one render.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from jnerf.evaluating import metrics
+from jnerf.evaluating.protocols import score_row
+from jnerf.labeling import views
+from jnerf.labeling.assignment import Assignment, label_map
+from jnerf.labeling.views import ViewRenderer
+from jnerf.stages import labels as labels_lib
+from jnerf.stages.labels import LabelSet
+from jnerf.stages.session import Session
+from jnerf.stages.training import trained_params
+from jnerf.structs import Scene
+
+
+@dataclasses.dataclass
+class TestView:
+  """A test view as one field renders it.
+
+  rgb: `[H, W, 3]`; depth: `[H, W]` along the camera's z.
+  labels: `(LabelSet.name, method)` to predicted classes `[H, W]`.
+  """
+
+  rgb: np.ndarray
+  depth: np.ndarray
+  labels: dict[tuple[str, str], np.ndarray]
+
+
+@dataclasses.dataclass
+class Labeler:
+  """One method that has seen one set of labels.
+
+  seconds: spent so far on fitting and scoring, rendering excluded.
+  """
+
+  label_set: LabelSet
+  method: str
+  assignment: Assignment
+  scores_fn: Any
+  state: Any
+  seconds: float = 0.0
+
+  def scores(self, chunk: views.Chunk):
+    """`[n, K]` scores of a chunk's rays."""
+    began = time.perf_counter()
+    rendering = chunk.rendering if self.assignment.needs_rendering else None
+    scores = jax.block_until_ready(self.scores_fn(self.state, chunk.J, rendering))
+    self.seconds += time.perf_counter() - began
+    return scores
+
+  def labels(self, flat_scores: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`[H, W]` class of every pixel of one view."""
+    began = time.perf_counter()
+    scores = flat_scores.reshape(size[1], size[0], -1)
+    classes = np.array(self.label_set.labels.classes)
+    result = np.asarray(label_map(self.assignment.finish(scores), classes))
+    self.seconds += time.perf_counter() - began
+    return result
+
+
+@dataclasses.dataclass
+class FieldResult:
+  """What evaluation found for one field: rows of metrics.json and its test views."""
+
+  views: dict[int, TestView]
+  rows: list[dict]
+  psnr: float
+  ssim: float
+  depth_error_m: float | None
+
+
+def evaluate_fields(session: Session, sets: list[LabelSet]) -> dict[str, FieldResult]:
+  """Evaluates every trained field on all test views."""
+  renderer = labels_lib.view_renderer(session)
+  methods = labels_lib.assignments(session)
+  scores_fns = {name: jax.jit(method.scores) for name, method in methods.items()}
+  results = {}
+  for field, stage in session.fields.items():
+    if not session.workdir.is_done(stage):
+      continue
+    print(f"evaluate: {field} field on {len(session.scene.test)} test views", flush=True)
+    params = trained_params(session, stage)
+    labelers = _fit_labelers(session.scene, renderer, params, sets, methods, scores_fns)
+    results[field] = _evaluate_field(
+        session.scene, renderer, params, labelers, field=field,
+        pairs=labels_lib.pairs_name(session, field))
+  return results
+
+
+def _fit_labelers(scene: Scene, renderer: ViewRenderer, params, sets, methods,
+                  scores_fns) -> list[Labeler]:
+  """All methods fitted to all sets, from one render of all labelled pixels."""
+  if not sets:
+    return []
+  pixels = np.concatenate([label_set.labels.pixels for label_set in sets])
+  gradients = renderer.gradients(params, views.rays_of_pixels(scene, pixels))
+  ends = np.cumsum([len(label_set.labels.class_ids) for label_set in sets])
+  labelers = []
+  for label_set, part in zip(sets, np.split(gradients, ends[:-1])):
+    for name, method in methods.items():
+      began = time.perf_counter()
+      state = jax.block_until_ready(method.fit(
+          part, label_set.labels.class_ids, np.array(label_set.labels.classes)))
+      labelers.append(Labeler(label_set, name, method, scores_fns[name], state,
+                              time.perf_counter() - began))
+  return labelers
+
+
+def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
+                    labelers: list[Labeler], *, field: str,
+                    pairs: str | None) -> FieldResult:
+  """Renders the test views once and scores colour, depth and labels."""
+  test_views, began = {}, time.perf_counter()
+  width, height = scene.size
+  for view in scene.test.tolist():
+    rgb, distance, *scores = renderer.map(
+        params, views.rays_of_view(scene, view), lambda chunk: chunk.rendering.rgb,
+        lambda chunk: chunk.rendering.distance_median,
+        *(labeler.scores for labeler in labelers))
+    test_views[view] = TestView(
+        np.clip(rgb, 0, 1).reshape(height, width, 3),
+        views.depth_of_view(scene, view, distance),
+        {(labeler.label_set.name, labeler.method): labeler.labels(flat, scene.size)
+         for labeler, flat in zip(labelers, scores)})
+  total = time.perf_counter() - began
+  rendering_seconds = total - sum(labeler.seconds for labeler in labelers)
+  rows = []
+  if scene.semantic is not None:
+    rows = [_row(scene, test_views, labeler, field, pairs, rendering_seconds)
+            for labeler in labelers]
+  photos = {view: scene.images[view] for view in test_views}
+  return FieldResult(
+      test_views, rows,
+      psnr=float(np.mean([metrics.psnr(test_views[v].rgb, p) for v, p in photos.items()])),
+      ssim=float(np.mean([metrics.ssim(test_views[v].rgb, p) for v, p in photos.items()])),
+      depth_error_m=None if scene.depth is None else metrics.median_depth_error(
+          np.stack([test_views[v].depth for v in photos]),
+          np.stack([scene.depth[v] for v in photos])))
+
+
+def _row(scene: Scene, test_views: dict[int, TestView], labeler: Labeler, field: str,
+         pairs: str | None, rendering_seconds: float) -> dict:
+  """The row of metrics.json for one method and one set of labels.
+
+  Its seconds are what labelling all test views takes: one render and the method.
+  """
+  label_set = labeler.label_set
+  num = 1 + max(int(scene.semantic.max()), *label_set.labels.classes)
+  confusion = sum(
+      metrics.confusion_matrix(view.labels[label_set.name, labeler.method],
+                               scene.semantic[index], num)
+      for index, view in test_views.items())
+  return score_row(
+      method=labeler.method, field=field, pairs=pairs, protocol=label_set.protocol,
+      clicks=len(label_set.labels.class_ids), seed=label_set.seed, dimension="2d",
+      confusion=confusion, clicked=label_set.labels.classes,
+      seconds=rendering_seconds + labeler.seconds)

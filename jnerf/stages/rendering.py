@@ -1,0 +1,57 @@
+"""The mode `render`: a camera path through a field, as PNG frames."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from jnerf.stages import labels as labels_lib
+from jnerf.stages.session import Session
+from jnerf.stages.training import trained_params
+from jnerf.scenes import cameras
+from jnerf.viewing.camera_path import interpolate_path, orbit_path
+from jnerf.viewing.images import depth_image, depth_range, to_uint8
+
+
+def render(session: Session) -> pathlib.Path:
+  """Renders the config's path: `rgb_<i>.png` and `depth_<i>.png`; returns the folder.
+
+  `orbit` and `interpolate` generate views; `test` and `train` take the capture's.
+  """
+  settings, scene = session.config.render, session.scene
+  params = trained_params(session, session.fields[settings.field])
+  renderer = labels_lib.view_renderer(session)
+  folder = session.workdir.folder("renders", f"{settings.field}-{settings.path}")
+  poses = path_poses(session)
+  width, height = scene.size
+  intrinsics = scene.intrinsics[0]
+  per_depth = cameras.distance_per_depth(intrinsics, scene.size)
+  span = None
+  for i, pose in enumerate(tqdm(poses, desc="render", unit="frame",
+                                disable=not sys.stderr.isatty())):
+    rays = cameras.view_rays(pose, intrinsics, scene.size, scene.near, scene.far)
+    rgb, distance = renderer.map(
+        params, rays, lambda chunk: chunk.rendering.rgb,
+        lambda chunk: chunk.rendering.distance_median)
+    depth = distance.reshape(height, width) / per_depth
+    # One range for all frames: the same colour is the same depth throughout.
+    span = depth_range(depth) if span is None else span
+    Image.fromarray(to_uint8(rgb.reshape(height, width, 3))).save(
+        folder / f"rgb_{i:04d}.png")
+    Image.fromarray(depth_image(depth, *span)).save(folder / f"depth_{i:04d}.png")
+  return folder
+
+
+def path_poses(session: Session) -> np.ndarray:
+  """`[M, 4, 4]` poses of the config's path."""
+  settings, scene = session.config.render, session.scene
+  if settings.path == "test":
+    return scene.cam_to_world[scene.test]
+  if settings.path == "train":
+    return scene.cam_to_world[scene.train]
+  make = {"orbit": orbit_path, "interpolate": interpolate_path}[settings.path]
+  return make(scene.cam_to_world[scene.train], settings.num_frames)

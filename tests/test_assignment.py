@@ -1,0 +1,179 @@
+"""Assignments on synthetic gradients: exact where they must be, useful in noise."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jnerf.errors import InputError
+from jnerf.labeling import assignment
+from jnerf.labeling.assignment import (
+  METHODS,
+  cosine_kernel,
+  label_map,
+  make_assignment,
+  normalize_view,
+  paper_recipe,
+)
+from jnerf.structs import Rendering
+
+HEIGHT, WIDTH, S, H = 12, 16, 3, 16
+CLASSES = [3, 8, 11, 40]
+
+
+def view(noise, seed=0):
+  """A view whose quarters are four entities: `(J [N, 3H], rendering, truth)`.
+
+  Hidden values cluster by entity, so gradients do; brightness differs by pixel.
+  """
+  rng = np.random.default_rng(seed)
+  row, column = np.divmod(np.arange(HEIGHT * WIDTH), WIDTH)
+  entity = row * 2 // HEIGHT * 2 + column * 2 // WIDTH
+  centres = np.random.default_rng(99).exponential(size=(4, H)) ** 2
+  hidden = np.repeat(centres[entity][:, None], S, axis=1)
+  hidden = np.maximum(hidden + noise * rng.normal(size=hidden.shape), 0)
+  weights = rng.dirichlet(np.ones(S), len(entity)) * rng.uniform(0.8, 1, (len(entity), 1))
+  logits = rng.normal(size=(len(entity), 1, 3)) * 0.3 + np.zeros((1, S, 1))
+  colours = 1 / (1 + np.exp(-logits))
+  J = np.einsum("ns,nsc,nsh->nhc", weights, colours * (1 - colours) / 3, hidden)
+  filler = jnp.zeros(len(entity))
+  rendering = Rendering(
+      rgb=jnp.zeros((len(entity), 3)), acc=filler, distance=filler,
+      distance_median=filler, t=jnp.zeros((len(entity), S + 1)),
+      weights=jnp.asarray(weights, jnp.float32), sigma=jnp.zeros((len(entity), S)),
+      hidden=jnp.asarray(hidden, jnp.float32), logits=jnp.asarray(logits, jnp.float32))
+  return (jnp.asarray(J.reshape(len(entity), -1), jnp.float32), rendering,
+          np.array(CLASSES)[entity])
+
+
+def clicks(truth, num, seed=0):
+  rng = np.random.default_rng(seed)
+  return np.concatenate([rng.choice(np.flatnonzero(truth == c), num, replace=False)
+                         for c in CLASSES])
+
+
+def accuracy(method, noise, index_fn, seed=0):
+  seen, _, labels = view(noise, seed)
+  test, rendering, truth = view(noise, seed + 1)
+  index = index_fn(labels)
+  state = method.fit(np.asarray(seen)[index], labels[index], CLASSES)
+  scores = jax.jit(method.scores)(state, test, rendering)
+  assert scores.shape == (len(truth), len(CLASSES))
+  scores = method.finish(scores.reshape(HEIGHT, WIDTH, -1))
+  predicted = np.asarray(label_map(scores, CLASSES))
+  assert predicted.shape == (HEIGHT, WIDTH)
+  return np.mean(predicted.reshape(-1) == truth)
+
+
+def methods():
+  return {name: make_assignment(name, bandwidth=0.02, ridge=0.3, paper_step=0.1)
+          for name in METHODS}
+
+
+@pytest.mark.parametrize("name", ["cosine", "bayes"])
+def test_one_click_per_class_labels_clustered_gradients_without_error(name):
+  assert accuracy(methods()[name], 0.01, lambda t: clicks(t, 1)) == 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("protocol", ["one click", "imbalanced frame"])
+def test_every_method_beats_chance_in_noise(name, protocol):
+  def frame(truth):  # 48 pixels of the first class, 3 of every other
+    return np.concatenate([clicks(truth, 3), np.flatnonzero(truth == CLASSES[0])])
+  index_fn = frame if protocol == "imbalanced frame" else lambda t: clicks(t, 1)
+  scores = [accuracy(methods()[name], 0.5, index_fn, seed) for seed in range(3)]
+  assert min(scores) > 0.5  # four classes: chance is 0.25
+
+
+def test_cosine_with_one_click_is_the_cosine():
+  J, _, truth = view(0.3)
+  index = clicks(truth, 1)
+  state = cosine_kernel(0.01).fit(J[index], truth[index], CLASSES)
+  scores = jax.jit(cosine_kernel(0.01, batch_size=50).scores)(state, J, None)
+  rows = np.asarray(J) / np.linalg.norm(J, axis=1, keepdims=True)
+  np.testing.assert_allclose(scores, rows @ rows[index].T, atol=1e-5)
+
+
+def test_cosine_kernel_equals_a_loop_and_spans_mean_to_largest():
+  J, _, truth = view(0.5)
+  index = np.concatenate([clicks(truth, 4), clicks(truth, 1, seed=1)[:2]])  # 5, 5, 4, 4
+  rows = np.asarray(J, np.float64) / np.linalg.norm(J, axis=1, keepdims=True)
+  cosines = [rows @ rows[index[truth[index] == c]].T for c in CLASSES]
+
+  def run(bandwidth):
+    method = cosine_kernel(bandwidth)
+    state = method.fit(J[index], truth[index], CLASSES)
+    return jax.jit(method.scores)(state, J, None)
+
+  expected = np.stack(
+      [0.1 * np.log(np.mean(np.exp(c / 0.1), axis=1)) for c in cosines], axis=1)
+  np.testing.assert_allclose(run(0.1), expected, atol=1e-5)
+  means = np.stack([c.mean(1) for c in cosines], 1)
+  np.testing.assert_allclose(run(100.0), means, atol=1e-3)  # less 0.5 var / bandwidth
+  largest = np.stack([c.max(1) for c in cosines], 1)
+  np.testing.assert_allclose(run(1e-4), largest, atol=2e-4)  # and nothing overflows
+
+
+def test_cosine_keeps_a_bounded_share_of_a_labelled_frame():
+  J, _, truth = view(0.1)
+  method = cosine_kernel(0.02, max_labels=40)
+  state = method.fit(J, truth, [*CLASSES, 77])
+  assert state.directions.shape == (5, 8, 3 * H)
+  np.testing.assert_array_equal(state.mask.sum(1), [8, 8, 8, 8, 0])
+  scores = jax.jit(method.scores)(state, J, None)
+  assert bool(jnp.all(jnp.isneginf(scores[:, 4])))  # no label, never chosen
+  assert np.mean(np.asarray(label_map(scores, [*CLASSES, 77])) == truth) == 1
+
+
+def test_paper_recipe_linear_is_the_limit_of_the_finite_step():
+  J, rendering, truth = view(0.3)
+  index = clicks(truth, 2)
+  finite, linear = paper_recipe(1e-3), paper_recipe(1e-3, finite=False)
+  state = finite.fit(J[index], truth[index], CLASSES)
+  exact = finite.scores(state, J, rendering)
+  np.testing.assert_allclose(linear.scores(state, J, None), exact, rtol=0.02, atol=1e-6)
+  assert finite.needs_rendering and not linear.needs_rendering
+
+
+def test_normalize_view_follows_the_recipe_step_by_step():
+  rng = np.random.default_rng(0)
+  maps = rng.uniform(0, 1.5, (9, 7, 2)).astype(np.float32)
+  expected = np.zeros_like(maps)
+  clipped = np.pad(np.minimum(maps, 0.8), ((1, 1), (1, 1), (0, 0)), mode="reflect")
+  for row in range(9):
+    for column in range(7):
+      for i, a in enumerate((0.25, 0.5, 0.25)):
+        for j, b in enumerate((0.25, 0.5, 0.25)):
+          expected[row, column] += a * b * clipped[row + i, column + j]
+  expected /= expected.max(axis=(0, 1))
+  np.testing.assert_allclose(normalize_view(jnp.asarray(maps)), expected, atol=1e-5)
+
+
+def test_a_class_out_of_view_is_dropped_and_one_in_view_is_not():
+  maps = np.zeros((100, 100, 3), np.float32)
+  maps[:50, :, 0] = 1e-3  # weak, but an object: its own maximum is what counts
+  maps[70, 70, 1] = 1e-3  # one hot pixel
+  scores = normalize_view(jnp.asarray(maps))
+  assert bool(jnp.all(jnp.isneginf(scores[..., 1:])))
+  labels = np.asarray(label_map(scores, [4, 5, 6]))
+  np.testing.assert_array_equal(np.unique(labels), [4])
+  nothing = label_map(normalize_view(jnp.zeros((5, 5, 2))), [4, 5])
+  np.testing.assert_array_equal(nothing, 0)
+
+
+def test_features_take_the_place_of_gradients():
+  """Nearest prototype without a field is the same call on 2D features."""
+  rng = np.random.default_rng(1)
+  features = rng.normal(size=(50, 6)).astype(np.float32)
+  method = cosine_kernel(0.02)
+  state = method.fit(features[[4, 9]], [2, 1], [1, 2])
+  scores = jax.jit(method.scores)(state, jnp.asarray(features), None)
+  best = label_map(scores, [1, 2])
+  unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+  np.testing.assert_array_equal(best, np.where(unit @ unit[9] >= unit @ unit[4], 1, 2))
+
+
+def test_an_unknown_method_is_named():
+  with pytest.raises(InputError, match="label.methods: unknown method 'magic'; choose"):
+    make_assignment("magic", bandwidth=0.1, ridge=0.1, paper_step=0.1)
+  assert set(methods()) == set(assignment.METHODS)

@@ -1,0 +1,186 @@
+"""Protocols: what is drawn, from where, and that it is the same again."""
+
+import json
+import pathlib
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from jnerf.config import default_config, validate
+from jnerf.errors import InputError
+from jnerf.evaluating.metrics import confusion_matrix
+from jnerf.evaluating.protocols import (
+  MIN_PIXELS,
+  Labels,
+  draw_labels,
+  labels_to_clicks,
+  parse_protocol,
+  score_row,
+)
+from jnerf.scenes.clicks import click_pixels, read_clicks, write_clicks
+from jnerf.structs import Scene
+
+DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
+
+
+def scene(semantic, train, test=(), full_scale=2, **replaced):
+  """A scene of which only the labels are real."""
+  num, height, width = semantic.shape
+  return Scene(
+      name="made", frames=tuple(f"rgb_{i}" for i in range(num)),
+      images=np.zeros((num, height, width, 3), np.float32),
+      cam_to_world=np.tile(np.eye(4), (num, 1, 1)), intrinsics=np.ones((num, 4)),
+      full_size=(full_scale * width, full_scale * height), near=0.1, far=5.0,
+      bounds=np.zeros((2, 3)), train=np.array(train), test=np.array(test),
+      semantic=semantic.astype(np.int32), class_names={0: "void", 1: "wall", 5: "lamp"}
+  ).replace(**replaced)
+
+
+def labelled_scene():
+  """Six frames of 10 x 12; 1, 2, 4 train. Frame 0 (test) sees the most classes."""
+  maps = np.ones((6, 10, 12), int)
+  maps[0] = np.arange(120).reshape(10, 12) // 12  # classes 0..9
+  maps[1, :3] = 0
+  maps[1, 9, :MIN_PIXELS - 1] = 7  # too few pixels to be present
+  maps[2, :2], maps[2, 9] = 5, 3
+  maps[4, :4], maps[4, 8:] = 5, 7
+  return scene(maps, train=[1, 2, 4], test=[0, 3, 5])
+
+
+def as_tuples(labels):
+  return [(*pixel, c) for pixel, c in zip(labels.pixels.tolist(),
+                                          labels.class_ids.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("protocol", ["sparse", "clicks-3", "dense", "per-frame-0.7"])
+def test_labels_are_true_training_pixels_and_repeatable(protocol):
+  made = labelled_scene()
+  for seed in range(5):
+    labels = draw_labels(made, protocol, seed)
+    view, row, column = labels.pixels.T
+    assert set(view) <= set(made.train)
+    np.testing.assert_array_equal(made.semantic[view, row, column], labels.class_ids)
+    assert 0 not in labels.class_ids
+    assert len(set(as_tuples(labels))) == len(labels.class_ids)  # none twice
+    assert as_tuples(draw_labels(made, protocol, seed)) == as_tuples(labels)
+  draws = {tuple(as_tuples(draw_labels(made, protocol, seed))) for seed in range(5)}
+  assert len(draws) == (5 if parse_protocol(protocol).is_drawn else 1)
+
+
+def test_sparse_clicks_once_each_in_the_frame_that_sees_most_classes():
+  """Frames 2 and 4 both see three classes: the first counts; test frame 0 never."""
+  labels = draw_labels(labelled_scene(), "sparse", 0)
+  assert set(labels.pixels[:, 0]) == {2}
+  assert labels.class_ids.tolist() == [1, 3, 5] == labels.classes
+
+
+def test_dense_labels_that_same_frame_but_no_void_and_no_stray_pixels():
+  made = labelled_scene()
+  labels = draw_labels(made, "dense", 0)
+  assert len(labels.class_ids) == 120 and set(labels.pixels[:, 0]) == {2}
+  only = made.replace(train=np.array([1]))  # void rows, nine pixels of class 7
+  labels = draw_labels(only, "dense", 0)
+  assert labels.classes == [1] == draw_labels(only, "sparse", 0).classes
+  assert len(labels.class_ids) == 120 - 36 - (MIN_PIXELS - 1)
+
+
+def test_clicks_k_draws_k_per_class_over_frames_and_nests():
+  made = labelled_scene()
+  few, many = (draw_labels(made, f"clicks-{k}", 3) for k in (2, 5))
+  assert many.classes == [1, 3, 5, 7]
+  assert np.bincount(many.class_ids)[[1, 3, 5, 7]].tolist() == [5] * 4
+  assert set(as_tuples(few)) < set(as_tuples(many))
+  assert 1 not in many.pixels[many.class_ids == 7, 0]  # not present in frame 1
+  assert draw_labels(made, "clicks-40", 0).class_ids.tolist().count(3) == 12  # all
+
+
+def test_clicks_are_uniform_over_the_pixels_of_a_class():
+  made = labelled_scene()
+  draws = [draw_labels(made, "clicks-1", seed) for seed in range(400)]
+  views = np.concatenate([d.pixels[d.class_ids == 5, 0] for d in draws])
+  # Class 5 has 24 pixels in frame 2 and 48 in frame 4.
+  assert np.mean(views == 4) == pytest.approx(2 / 3, abs=0.1)
+
+
+def test_per_frame_clicks_every_present_class_of_its_frames():
+  made = labelled_scene()
+  everything = draw_labels(made, "per-frame-1", 0)
+  seen = sorted(zip(everything.pixels[:, 0].tolist(), everything.class_ids.tolist(),
+                    strict=True))
+  assert seen == [(1, 1), (2, 1), (2, 3), (2, 5), (4, 1), (4, 5), (4, 7)]
+  assert set(draw_labels(made, "per-frame-0.34", 0).pixels[:, 0]) == {2}  # the middle
+
+
+def test_instances_are_drawn_from_their_own_maps():
+  made = labelled_scene()
+  instances = np.where(np.arange(12) < 6, 300, 301) + np.zeros((6, 10, 1), int)
+  labels = draw_labels(made, "sparse", 0, truth=instances)
+  assert labels.classes == [300, 301]
+  assert labels_to_clicks(labels, made).classes == {300: "class 300", 301: "class 301"}
+
+
+def test_clicks_files_lead_back_to_the_same_pixels(tmp_path):
+  made = labelled_scene()
+  labels = draw_labels(made, "clicks-4", 0)
+  write_clicks(tmp_path / "clicks.json", labels_to_clicks(labels, made))
+  clicks = read_clicks(tmp_path / "clicks.json", made)
+  np.testing.assert_array_equal(click_pixels(clicks, made), labels.pixels)
+  assert [c.class_id for c in clicks.positive] == labels.class_ids.tolist()
+  assert clicks.classes[1] == "wall" and max(c.x for c in clicks.positive) >= 12
+
+
+@pytest.mark.parametrize("name", ["", "sparse-1", "clicks", "clicks-0", "clicks--1",
+                                  "per-frame-0", "per-frame-0.0", "per-frame-2"])
+def test_an_unknown_protocol_is_named(name):
+  with pytest.raises(InputError, match="label.protocols: unknown protocol"):
+    parse_protocol(name)
+
+
+def test_the_config_accepts_what_can_be_drawn():
+  config = default_config()
+  config.label.protocols = ("sparse", "dense", "clicks-10", "per-frame-0.05")
+  validate(config)
+  for name in config.label.protocols:
+    parse_protocol(name)
+  config.label.protocols = ("per-frame-0.0",)
+  with pytest.raises(InputError, match="per-frame-0.0"):
+    validate(config)
+
+
+def test_scenes_without_labels_say_so():
+  made = labelled_scene()
+  with pytest.raises(InputError, match="made: has no ground-truth labels"):
+    draw_labels(made.replace(semantic=None), "sparse", 0)
+  with pytest.raises(InputError, match="no training frame shows 10 pixels"):
+    draw_labels(made.replace(semantic=np.zeros((6, 10, 12), np.int32)), "sparse", 0)
+
+
+def test_a_row_holds_what_metrics_json_promises():
+  true = np.array([1, 1, 5, 5, 0])
+  labels = Labels(np.zeros((2, 3), np.int64), np.array([5, 1]))
+  row = score_row(method="cosine", field="plain", pairs=None, protocol="sparse",
+                  clicks=2, seed=np.int64(3), dimension="2d", seconds=1,
+                  confusion=confusion_matrix(np.array([1, 5, 5, 5, 1]), true, 6),
+                  clicked=labels.classes)
+  assert list(row) == ["method", "field", "pairs", "protocol", "clicks", "seed",
+                       "dimension", "miou", "miou_all", "class_accuracy",
+                       "total_accuracy", "per_class_iou", "seconds"]
+  assert json.loads(json.dumps(row, allow_nan=False)) == row
+  assert row["per_class_iou"] == pytest.approx({"1": 1 / 2, "5": 2 / 3})
+
+
+def test_the_richest_frame_of_a_real_room():
+  """Frame 79 of office_0 sees most classes, found here by `np.unique`."""
+  folder = DATA / "office_0"
+  if not folder.is_dir():
+    pytest.skip(f"{folder} is not on this machine")
+  train = [i for i in range(81) if i % 8 != 4]
+  maps = np.stack([np.asarray(Image.open(
+      folder / "semantic_class" / f"semantic_class_{i}.png").resize(
+          (300, 170), Image.Resampling.NEAREST)) for i in range(81)])
+  seen = [sum(n >= MIN_PIXELS for c, n in zip(*np.unique(
+      maps[i], return_counts=True), strict=True) if c) for i in train]
+  labels = draw_labels(scene(maps, train), "sparse", 0)
+  assert set(labels.pixels[:, 0]) == {train[seen.index(max(seen))]} == {79}
+  assert len(labels.classes) == max(seen) == 17

@@ -1,0 +1,79 @@
+"""Tables: means over seeds, alignment, and a README that equals its json."""
+
+import pytest
+
+from jnerf.evaluating.tables import (
+  aggregate,
+  format_table,
+  label_table,
+  quality_table,
+  update_readme,
+)
+
+
+def row(seed, miou, **changed):
+  return {"method": "cosine", "field": "shaped", "pairs": "local", "protocol": "sparse",
+          "clicks": 8, "seed": seed, "dimension": "2d", "miou": miou, "miou_all": 0.5,
+          "class_accuracy": 0.25, "total_accuracy": None, "per_class_iou": {},
+          "seconds": 1.5} | changed
+
+
+METRICS = {
+    "scene": "room", "psnr": {"plain": 30.0, "shaped": 29.755},
+    "ssim": {"plain": 0.9, "shaped": 0.8}, "depth_error_m": {"plain": 0.0312},
+    "labels": [row(0, 0.6), row(0, 0.9, protocol="dense", clicks=900),
+               row(1, 0.8), row(0, 0.2, field="plain", pairs=None, dimension="3d")]}
+
+
+def test_rows_merge_over_seeds_alone():
+  merged = aggregate(METRICS["labels"])
+  assert [(m["protocol"], m["field"], m["seeds"]) for m in merged] == [
+      ("sparse", "shaped", 2), ("dense", "shaped", 1), ("sparse", "plain", 1)]
+  assert merged[0]["miou"] == pytest.approx((0.7, 0.02**0.5))  # n - 1
+  assert merged[1]["miou"] == (0.9, None)
+  assert merged[0]["total_accuracy"] == (None, None)
+
+
+def test_the_label_table_reads_as_markdown_and_as_text():
+  lines = label_table(METRICS["labels"]).splitlines()
+  assert len(lines) == 5 and len({len(line) for line in lines}) == 1
+  cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
+  assert cells == ["sparse", "8", "shaped", "local", "cosine", "0.700 ± 0.141",
+                   "0.500 ± 0.000", "0.250 ± 0.000", "", "2"]
+  assert "sparse (3d)" in lines[4] and "None" not in "".join(lines)
+  text = label_table(METRICS["labels"], markdown=False)
+  assert "|" not in text and "0.700 ± 0.141" in text
+
+
+def test_the_quality_table_lists_every_field():
+  lines = quality_table(METRICS).splitlines()
+  cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines[2:]]
+  assert cells == [["plain", "30.00", "0.900", "3.1"], ["shaped", "29.75", "0.800", ""]]
+  assert quality_table({"labels": []}).count("\n") == 1  # no image scores yet
+
+
+def test_columns_are_as_wide_as_their_widest_cell():
+  assert format_table(["a", "bb"], [["ccc", "d"]], markdown=False) == (
+      "a    bb\n---  --\nccc  d")
+
+
+def test_the_readme_is_generated_and_a_stale_one_differs():
+  readme = ("# jnerf\n<!-- table:room.labels -->\nold | numbers\n<!-- /table -->\n"
+            "between\n<!-- table:room.quality -->\n<!-- /table -->\nend\n")
+  fresh = update_readme(readme, {"room": METRICS})
+  assert label_table(METRICS["labels"]) in fresh and quality_table(METRICS) in fresh
+  assert "old | numbers" not in fresh
+  assert fresh.startswith("# jnerf\n") and fresh.endswith("<!-- /table -->\nend\n")
+  assert "\nbetween\n" in fresh
+  assert update_readme(fresh, {"room": METRICS}) == fresh
+  other = METRICS | {"labels": [row(0, 0.123)]}
+  assert update_readme(fresh, {"room": other}) != fresh
+
+
+@pytest.mark.parametrize("readme, message", [
+    ("<!-- table:office.labels -->\n<!-- /table -->", "no table 'office.labels'"),
+    ("<!-- table:room.psnr -->\n<!-- /table -->", "known are room.labels, room.quality"),
+    ("<!-- table:room.labels -->\n", "not closed"), ("nothing", "missing")])
+def test_a_readme_that_cannot_be_filled_says_why(readme, message):
+  with pytest.raises(ValueError, match=message):
+    update_readme(readme, {"room": METRICS})
