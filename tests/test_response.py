@@ -12,9 +12,9 @@ from jnerf.labeling.response import (
   finite_response,
   linear_response,
   response_3d,
-  unit_rows,
 )
 from jnerf.shaping import jacobians
+from jnerf.shaping.pairs import unit_rows
 from jnerf.structs import Rendering
 
 N, S, H, K = 7, 5, 6, 4

@@ -10,8 +10,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jnerf.fields import encodings
-from jnerf.fields import hash_grid
+from jnerf.fields import encodings, hash_grid
 from jnerf.fields.outputs import FieldOutput
 
 
@@ -58,7 +57,7 @@ class GridField(nn.Module):
   finest: int = 512
   interpolation: str = "tetrahedral"
   density_width: int = 64
-  geometry_width: int = 31
+  geometry_width: int = 32
   color_width: int = 128
 
   @nn.compact

@@ -13,10 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jnerf.fields import grid_field
-from jnerf.fields import hash_grid
-from jnerf.rendering import compositing
-from jnerf.rendering import distances
+from jnerf.fields import grid_field, hash_grid
+from jnerf.rendering import compositing, distances
 from jnerf.structs import Rays, Samples
 
 

@@ -24,8 +24,9 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.labeling import bayes
-from jnerf.labeling.response import PRECISION, finite_response, linear_response, unit_rows
+from jnerf.labeling.response import PRECISION, finite_response, linear_response
 from jnerf.labeling.seeds import mean_gradient_seeds
+from jnerf.shaping.pairs import unit_rows
 from jnerf.structs import Array, Rendering
 
 METHODS = ("cosine", "paper", "bayes")

@@ -32,8 +32,9 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from jnerf.labeling.response import PRECISION, unit_rows
+from jnerf.labeling.response import PRECISION
 from jnerf.labeling.seeds import class_membership
+from jnerf.shaping.pairs import unit_rows
 from jnerf.structs import Array
 
 # Variance of a score around its target. A constant: with one click per class it

@@ -16,7 +16,8 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import optax
+
+from jnerf.shaping.pairs import unit_rows
 
 # Full float32 in every product of gradients: an accelerator's default (TF32,
 # bfloat16) loses the small differences between gradients that labels rest on.
@@ -24,15 +25,6 @@ PRECISION = jax.lax.Precision.HIGHEST
 
 
 @jax.jit
-def unit_rows(J):
-  """`J [..., P]` with rows of length 1; rows shorter than 1e-12 become ~0.
-
-  The gradient is finite everywhere (zero rows included: empty rays have them).
-  """
-  norms = optax.safe_norm(J, 1e-12, axis=-1, keepdims=True)
-  return J / norms
-
-
 def linear_response(J, V):
   """Change of the pixels' values per unit of step: `[N, P], [P, K] -> [N, K]`."""
   return jnp.matmul(J, V, precision=PRECISION)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnerf.labeling.response import PRECISION, unit_rows
+from jnerf.labeling.response import PRECISION
+from jnerf.shaping.pairs import unit_rows
 
 
 def class_membership(labels, class_ids, dtype=jnp.float32):

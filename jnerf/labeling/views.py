@@ -55,12 +55,8 @@ class ViewRenderer:
     """The rays, in order, some `chunk` at a time."""
     num_rays = rays.origins.shape[0]
     for start in range(0, num_rays, self.chunk):
-      part = jax.tree.map(lambda leaf: np.asarray(leaf[start:start + self.chunk]), rays)
-      num = part.origins.shape[0]
-      # The last ray is repeated: a chunk of another size would be compiled anew.
-      part = jax.tree.map(
-          lambda leaf: np.pad(leaf, ((0, self.chunk - num), (0, 0)), mode="edge"), part)
-      yield Chunk(*_render(self, params, part), num=num)
+      part = _part(rays, start, self.chunk)
+      yield Chunk(*_render(self, params, part), num=min(self.chunk, num_rays - start))
 
   def map(self, params, rays: Rays, *fns: Callable[[Chunk], Any]) -> list[np.ndarray]:
     """Applies each `fn: Chunk -> [n, ...]` to all chunks; arrays over all rays."""
@@ -73,6 +69,15 @@ class ViewRenderer:
   def gradients(self, params, rays: Rays) -> np.ndarray:
     """`J [N, P]` of any number of rays."""
     return self.map(params, rays, lambda chunk: chunk.J)[0]
+
+
+def _part(rays: Rays, start: int, num: int) -> Rays:
+  """`num` rays from `start`; past the end, the last one again.
+
+  A last chunk of another size would be compiled anew.
+  """
+  index = np.minimum(np.arange(start, start + num), rays.origins.shape[0] - 1)
+  return jax.tree.map(lambda leaf: np.asarray(leaf)[index], rays)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -18,7 +18,9 @@ def compositing_weights(sigma, t):
   With unit ray directions `t` is a length, so `sigma` is per unit of length.
   """
   optical_depth = sigma * (t[:, 1:] - t[:, :-1])
-  before = jnp.cumsum(optical_depth, axis=-1) - optical_depth
+  # An exclusive sum: `cumsum - optical_depth` would lose what lies before a wall
+  # in the rounding of the wall's own depth.
+  before = jnp.pad(jnp.cumsum(optical_depth[:, :-1], axis=-1), ((0, 0), (1, 0)))
   return jnp.exp(-before) * -jnp.expm1(-optical_depth)
 
 

@@ -31,8 +31,9 @@ def importance(t, weights, num_samples: int, jitter=None, padding: float = 1e-2)
   padding: share of the probability that is spread evenly over the bins, so
     that no bin has zero width in the CDF and missed surfaces are found again.
 
-  One stratified quantile per new sample becomes a sample centre; edges lie midway between centres, and the outermost
-  ones on the ray's own ends, so the intervals always cover the whole ray.
+  One stratified quantile per new sample becomes a sample centre; edges lie midway
+  between centres, and the outermost ones on the ray's own ends, so the intervals
+  always cover the whole ray.
   """
   num_bins = weights.shape[-1]
   weights = jax.lax.stop_gradient(weights)

@@ -30,7 +30,7 @@ _WALKS = (
     (0.12, 1.60, 1.20, 1.45, 0.0, 360.0, -0.60, 1.70),  # upwards
 )
 _AMBIENT = np.array([0.16, 0.16, 0.165])  # light that comes from everywhere
-_CONTRAST = 0.08  # colour step between neighbours that asks for more rays
+_CONTRAST = 0.1  # colour step between neighbours that asks for more rays
 
 
 def make_room(*, width: int = 160, height: int = 120, num_train: int = 96,
@@ -117,8 +117,7 @@ def render_view(pose: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int],
   shape = centres.shape[:2]
   color, distance, index = _look(
       pose, intrinsics, centres.reshape(-1, 2), parts, lightmaps)
-  image, index = color.reshape(*shape, 3), index.reshape(shape)
-  rows = np.flatnonzero(_needs_more_rays(image, index))
+  rows = np.flatnonzero(_needs_more_rays(_encode(color).reshape(*shape, 3)))
   offsets = np.array([[-0.25, -0.25], [0.25, -0.25], [-0.25, 0.25], [0.25, 0.25]])
   finer = (centres.reshape(-1, 2)[rows, None] + offsets).reshape(-1, 2)
   color[rows] = _look(pose, intrinsics, finer, parts, lightmaps)[0].reshape(
@@ -127,16 +126,15 @@ def render_view(pose: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int],
   classes, instances = (np.array([getattr(part, name) for part in parts], np.int32)
                         for name in ("class_id", "instance"))
   return (_encode(color).reshape(*shape, 3).astype(np.float32),
-          depth.astype(np.float32), classes[index], instances[index])
+          depth.astype(np.float32), classes[index].reshape(shape),
+          instances[index].reshape(shape))
 
 
-def _needs_more_rays(image, index) -> np.ndarray:
+def _needs_more_rays(image) -> np.ndarray:
   """`[H, W]` whether a pixel differs from one of its four neighbours."""
-  image = _encode(image)
-  mask = np.zeros(index.shape, bool)
+  mask = np.zeros(image.shape[:2], bool)
   for axis in (0, 1):
-    differs = (np.diff(index, axis=axis) != 0) | (
-        np.abs(np.diff(image, axis=axis)).max(-1) > _CONTRAST)
+    differs = np.abs(np.diff(image, axis=axis)).max(-1) > _CONTRAST
     before, after = [[0, 0], [0, 0]], [[0, 0], [0, 0]]
     before[axis], after[axis] = [1, 0], [0, 1]
     mask |= np.pad(differs, before) | np.pad(differs, after)

@@ -17,9 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from jnerf.fields.model import Model
-from jnerf.shaping import jacobians
-from jnerf.shaping import losses
-from jnerf.shaping import pairs
+from jnerf.shaping import jacobians, losses, pairs
 from jnerf.structs import Batch, Rendering, Samples
 
 RGB_KERNEL = "field/rgb/kernel"

@@ -50,7 +50,8 @@ def estimate(x, y, num_bins: int = 16):
   num = x.shape[0]
   p = joint / num
   expected = jnp.sum(p, axis=1)[:, None] * jnp.sum(p, axis=0)[None, :]
-  plug_in = jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1.0) / expected), 0.0))
+  ratio = jnp.where(p > 0, p, 1.0) / expected
+  plug_in = jnp.sum(jnp.where(p > 0, p * jnp.log(ratio), 0.0))
   occupied = jnp.sum(p > 0)
   return plug_in - (occupied - 2 * num_bins + 1) / (2 * num)
 

@@ -12,9 +12,8 @@ import optax
 
 
 def unit_rows(x):
-  """Rows of `x [N, D]` at unit length; zero rows stay zero, gradients finite."""
-  norm = optax.safe_norm(x, 1e-12, axis=-1)
-  return x / jnp.maximum(norm, 1e-12)[:, None]
+  """Rows of `x [..., D]` at unit length; zero rows stay zero, gradients finite."""
+  return x / optax.safe_norm(x, 1e-12, axis=-1, keepdims=True)
 
 
 def feature_similarity(anchors, features):
@@ -29,9 +28,11 @@ def position_kernel(anchors, points, scale: float):
   Multiplied with a feature similarity it joins appearance and place: a pair
   must be alike *and* near.
   """
-  squared = (jnp.sum(anchors**2, axis=-1)[:, None] + jnp.sum(points**2, axis=-1)[None, :]
-             - 2 * anchors @ points.T)
-  return jnp.exp(-jnp.maximum(squared, 0.0) / (2 * scale**2))
+  # Not |a|^2 + |b|^2 - 2 ab: far from the origin, and in the reduced precision of
+  # a GPU's matrix product, that loses small distances.
+  squared = sum((anchors[:, None, axis] - points[None, :, axis]) ** 2
+                for axis in range(3))
+  return jnp.exp(-squared / (2 * scale**2))
 
 
 def same_label(anchors, labels):

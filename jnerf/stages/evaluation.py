@@ -123,6 +123,7 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
                     pairs: str | None) -> FieldResult:
   """Renders the test views once and scores colour, depth and labels."""
   test_views, began = {}, time.perf_counter()
+  fitting = sum(labeler.seconds for labeler in labelers)
   width, height = scene.size
   for view in scene.test.tolist():
     rgb, distance, *scores = renderer.map(
@@ -134,20 +135,19 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
         views.depth_of_view(scene, view, distance),
         {(labeler.label_set.name, labeler.method): labeler.labels(flat, scene.size)
          for labeler, flat in zip(labelers, scores)})
-  total = time.perf_counter() - began
-  rendering_seconds = total - sum(labeler.seconds for labeler in labelers)
+  scoring = sum(labeler.seconds for labeler in labelers) - fitting
+  rendering_seconds = time.perf_counter() - began - scoring
   rows = []
   if scene.semantic is not None:
     rows = [_row(scene, test_views, labeler, field, pairs, rendering_seconds)
             for labeler in labelers]
-  photos = {view: scene.images[view] for view in test_views}
+  found, photos = list(test_views.values()), scene.images[scene.test]
+  depth_error = None if scene.depth is None else metrics.median_depth_error(
+      np.stack([view.depth for view in found]), scene.depth[scene.test])
   return FieldResult(
-      test_views, rows,
-      psnr=float(np.mean([metrics.psnr(test_views[v].rgb, p) for v, p in photos.items()])),
-      ssim=float(np.mean([metrics.ssim(test_views[v].rgb, p) for v, p in photos.items()])),
-      depth_error_m=None if scene.depth is None else metrics.median_depth_error(
-          np.stack([test_views[v].depth for v in photos]),
-          np.stack([scene.depth[v] for v in photos])))
+      test_views, rows, depth_error_m=depth_error,
+      psnr=float(np.mean([metrics.psnr(v.rgb, p) for v, p in zip(found, photos)])),
+      ssim=float(np.mean([metrics.ssim(v.rgb, p) for v, p in zip(found, photos)])))
 
 
 def _row(scene: Scene, test_views: dict[int, TestView], labeler: Labeler, field: str,

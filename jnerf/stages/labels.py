@@ -7,7 +7,12 @@ import dataclasses
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.evaluating.protocols import Labels, draw_labels, labels_to_clicks, parse_protocol
+from jnerf.evaluating.protocols import (
+  Labels,
+  draw_labels,
+  labels_to_clicks,
+  parse_protocol,
+)
 from jnerf.labeling.assignment import Assignment, make_assignment
 from jnerf.labeling.views import ViewRenderer
 from jnerf.scenes.clicks import click_pixels, read_clicks, write_clicks

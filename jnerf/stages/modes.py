@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import time
 
-from jnerf.stages import inspecting
+from jnerf.stages import inspecting, propagation, rendering, training
 from jnerf.stages import labels as labels_lib
-from jnerf.stages import propagation
-from jnerf.stages import rendering
-from jnerf.stages import training
 from jnerf.stages.evaluation import evaluate_fields
 from jnerf.stages.reporting import write_session_report
 from jnerf.stages.session import TRAINED, Session

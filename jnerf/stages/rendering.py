@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from jnerf.scenes import cameras
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
-from jnerf.scenes import cameras
 from jnerf.viewing.camera_path import interpolate_path, orbit_path
 from jnerf.viewing.images import depth_image, depth_range, to_uint8
 

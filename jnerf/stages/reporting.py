@@ -28,7 +28,7 @@ def write_session_report(session: Session, results: dict[str, FieldResult],
   shown = sets[0] if sets else None
   responses = response_panels(session, shown, tuple(results)) if shown else []
   if responses:
-    picture = hero_image([panel for panel in responses[:3]])
+    picture = hero_image(responses[:3])
     Image.fromarray(picture).save(session.workdir.folder("renders") / "responses.png")
   metrics = session.workdir.read_metrics()
   report = Report(

@@ -22,8 +22,10 @@ from jnerf.shaping import parameters
 from jnerf.shaping.contrast import RGB_KERNEL, Recipe
 from jnerf.stages.workdir import Workdir, config_digest, environment
 from jnerf.structs import FeatureMaps, Scene
+from jnerf.training import devices
 from jnerf.training import state as state_lib
 from jnerf.training.loop import Training
+from jnerf.training.state import TrainState
 from jnerf.training.step import Objective
 
 # Stages in the order in which they run. Each has its own stream of randomness.
@@ -113,8 +115,15 @@ class Session:
     return {"black": 0.0, "white": 1.0}.get(self.config.fit.background, 0.5)
 
   def initial_params(self, stage: str):
-    """Fresh params of a stage, of the shapes that its checkpoints have."""
-    return self.model.init(jax.random.fold_in(self.key(stage), 0))
+    """Fresh params of a stage, made by one compiled program."""
+    return jax.jit(self.model.init)(jax.random.fold_in(self.key(stage), 0))
+
+  def state_template(self, stage: str) -> TrainState:
+    """Shapes, types and shardings of a stage's state, for restoring checkpoints."""
+    shapes = jax.eval_shape(lambda key: state_lib.initialize(
+        self.model, self.optimizer(stage), key), jax.random.key(0))
+    sharding = devices.replicated(devices.data_mesh())
+    return jax.tree.map(lambda leaf: leaf.update(sharding=sharding), shapes)
 
   def check_shaping(self) -> None:
     """Raises InputError where the config asks for a shaping that cannot be."""

@@ -6,8 +6,13 @@ params, else from scratch; see `jnerf.training.checkpoints`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import functools
 import sys
 import time
+from typing import Any
+
+import jax
 
 from jnerf.errors import InputError
 from jnerf.scenes import pixels
@@ -25,7 +30,7 @@ SHOWN = ("loss", "psnr", "contrast", "positives")  # on the progress bar
 
 def fit(session: Session) -> None:
   """Fits the plain field to the photographs."""
-  _train_stage(session, "fit", session.initial_params("fit"),
+  _train_stage(session, "fit", functools.partial(session.initial_params, "fit"),
                pixels.pixel_data(session.scene))
 
 
@@ -33,35 +38,40 @@ def shape(session: Session, oracle: bool = False) -> None:
   """Shapes the fitted field, with features or with the oracle's labels."""
   session.check_shaping()
   if not session.workdir.is_done("fit"):
-    raise InputError(f"{session.workdir.path} holds no fitted field; run --mode=fit first")
+    raise InputError(f"{session.workdir.path} holds no fitted field; "
+                     "run --mode=fit first")
   features = None if oracle else session.features
   data = pixels.pixel_data(session.scene, features, with_labels=oracle)
   _train_stage(session, "shape-oracle" if oracle else "shape",
-               trained_params(session, "fit"), data)
+               functools.partial(trained_params, session, "fit"), data)
 
 
 def trained_params(session: Session, stage: str):
   """The params that a finished stage left; raises InputError where it left none."""
-  template = state_lib.create(session.initial_params(stage), session.optimizer(stage))
   with Checkpoints(session.workdir.checkpoints(stage)) as checkpoints:
-    restored = checkpoints.restore(template)
+    restored = checkpoints.restore(session.state_template(stage))
   if restored is None or not session.workdir.is_done(stage):
     raise InputError(f"{session.workdir.path} holds no finished {FIELD_OF_STAGE[stage]} "
                      f"field; run --mode={stage.split('-')[0]} first")
   return restored[0].params
 
 
-def _train_stage(session: Session, stage: str, params, data: pixels.PixelData) -> None:
-  """Trains from the newest checkpoint of `stage`, else from `params`, to the end."""
+def _train_stage(session: Session, stage: str, initial_params: Callable[[], Any],
+                 data: pixels.PixelData) -> None:
+  """Trains from the newest checkpoint of `stage`, else from the params it is given."""
   workdir, runtime = session.workdir, session.config.runtime
   training = session.training(stage)
   mesh = devices.data_mesh()
   devices.check_divisible(training.num_rays, mesh, f"{stage.split('-')[0]}.num_rays")
-  state = state_lib.create(params, training.optimizer, session.config.shape.threshold)
+  # Compiled as a whole: one by one, its many small arrays take seconds.
+  create = jax.jit(functools.partial(
+      state_lib.create, optimizer=training.optimizer,
+      threshold=session.config.shape.threshold))
   timing = Timing()
   began = time.perf_counter()
   with Checkpoints(workdir.checkpoints(stage)) as checkpoints:
-    state, start = checkpoints.restore(state) or (state, 0)
+    state, start = (checkpoints.restore(session.state_template(stage))
+                    or (create(initial_params()), 0))
     with _Log(session, stage, training, start, checkpoints) as log:
       state = train(state, data, session.key(stage), training, on_call=log.on_call,
                     on_device=num_bytes(data) <= runtime.device_data_bytes, mesh=mesh,
