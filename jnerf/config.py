@@ -141,6 +141,7 @@ def _label() -> ConfigDict:
   label.seeds = 5
   label.methods = ("cosine", "paper", "bayes")
   label.primary = "cosine"  # the method whose label maps are written
+  label.views = "all"  # all | test; which views `propagate` labels
   label.dimensions = ("2d",)
   label.bandwidth = 0.02  # of the cosine kernel, in units of cosine
   label.ridge = 0.3  # of the Bayesian classifier: noise over prior variance
@@ -176,6 +177,7 @@ _CHOICES = {
     "shape.value_channel": ("mean", "random"),
     "shape.entities": ("pixels", "points"),
     "shape.similarity": ("cosine", "dot"),
+    "label.views": ("all", "test"),
     "render.field": ("plain", "shaped", "shaped-oracle"),
     "render.path": ("test", "train", "orbit", "interpolate"),
 }

@@ -8,54 +8,57 @@ called from a notebook or a test with a config of its own.
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import sys
-
-from absl import flags
-from ml_collections import config_flags
 
 from jnerf.config import validate
 from jnerf.errors import InputError
 from jnerf.stages import modes
+from jnerf.stages.experiment import load_experiment, override
 from jnerf.stages.session import Session
 from jnerf.stages.workdir import Workdir
 from jnerf.training.compilation import enable_compilation_cache
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Experiment file, e.g. experiments/room.py or room.py:smoke.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of this run.")
-_MODE = flags.DEFINE_enum("mode", "run", list(modes.MODES), "What to do.")
-
 
 def main(argv: list[str]) -> None:
-  """Runs one mode; raises InputError on what the user can mend."""
-  _parse(argv)
-  config = _CONFIG.value
+  """Runs one mode; raises InputError on what the user can mend.
+
+  argv: the program's name and its arguments, as in `sys.argv`.
+  """
+  arguments, overrides = _parser().parse_known_args(argv[1:])
+  config = override(load_experiment(arguments.config), overrides)
   validate(config)
+  workdir = Workdir(arguments.workdir)
   enable_compilation_cache(config.runtime.compilation_cache)
-  session = Session(config, Workdir(_WORKDIR.value),
-                    command="python -m jnerf.main " + " ".join(argv[1:]))
-  print(modes.MODES[_MODE.value](session))
+  session = Session(config, workdir, command="python -m jnerf.main " + " ".join(argv[1:]))
+  print(modes.MODES[arguments.mode](session))
 
 
-def _parse(argv: list[str]) -> None:
-  """Reads the flags; whatever is wrong with them becomes one line."""
-  try:
-    rest = flags.FLAGS(argv)[1:]
-  except InputError:
-    raise
-  except flags.Error as error:
-    raise InputError(f"{error}; see --help") from error
-  except OSError as error:
-    raise InputError(f"--config: {error.filename} cannot be read") from error
-  except (AttributeError, KeyError, TypeError, ValueError, SyntaxError) as error:
-    raise InputError(f"--config: {error}") from error
-  if rest:
-    raise InputError(f"{rest[0]!r} is no flag; flags are --config, --workdir, --mode "
-                     "and --config.KEY=VALUE")
-  for flag, value in (("--config", _CONFIG.value), ("--workdir", _WORKDIR.value)):
-    if value is None:
-      raise InputError(f"{flag} is missing; try --config=experiments/room.py "
-                       "--workdir=runs/room")
+class _Parser(argparse.ArgumentParser):
+  """Raises InputError where argparse would print the usage and exit."""
+
+  def error(self, message):
+    raise InputError(f"{message}; see --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+  lines = "\n".join(f"  {name:10} {inspect.getdoc(mode).splitlines()[0]}"
+                    for name, mode in modes.MODES.items())
+  parser = _Parser(
+      prog="python -m jnerf.main", allow_abbrev=False,
+      usage="%(prog)s --config=FILE[:ARG] --workdir=DIR [--mode=MODE] "
+            "[--config.KEY=VALUE ...]",
+      description="Labels a whole 3D scene from a handful of clicks.",
+      epilog=f"modes:\n{lines}\n\nEvery key, with its default: jnerf/config.py",
+      formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser.add_argument("--config", required=True, metavar="FILE[:ARG]",
+                      help="experiment, e.g. experiments/room.py or room.py:smoke")
+  parser.add_argument("--workdir", required=True, metavar="DIR",
+                      help="folder of this run; what is done there is not redone")
+  parser.add_argument("--mode", default="run", choices=modes.MODES, metavar="MODE",
+                      help="what to do, see below (default: run)")
+  return parser
 
 
 def console() -> None:

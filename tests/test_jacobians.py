@@ -15,7 +15,8 @@ from jnerf.errors import InputError
 from jnerf.fields import samplers
 from jnerf.shaping import jacobians, losses, parameters, pairs
 from jnerf.structs import Samples
-from tests import tiny_models
+import tiny_models
+from tiny_models import quick_jit
 
 N, KERNEL, ALL = 5, "field/rgb/kernel", "field/.*"
 SUBSETS = {"grid": ("field/density/.*", "field/trunk/kernel", "field/encoding/tables",
@@ -34,7 +35,7 @@ def case(request):
   rays = tiny_models.rays(N, dtype=np.float64)
   values_fn = functools.partial(jacobians.ray_values, model)
 
-  @jax.jit
+  @quick_jit
   def prepare(params):
     t = model.sample(params, rays).t
     samples = Samples(t=t.at[0].set(t[0, 0]))
@@ -47,7 +48,7 @@ def case(request):
     prepared = jax.tree.map(np.asarray, prepare(params))
   return types.SimpleNamespace(
       kind=request.param, model=model, params=params, rays=rays, values_fn=values_fn,
-      values=jax.jit(lambda p: values_fn(p, rays, prepared["samples"])), **prepared)
+      values=quick_jit(lambda p: values_fn(p, rays, prepared["samples"])), **prepared)
 
 
 def columns(params, pattern, among=ALL):
@@ -106,7 +107,7 @@ def test_a_subset_is_a_part_of_all(case):
   """Columns follow the sorted paths, whatever is selected."""
   pattern = SUBSETS[case.kind][-1]
   with jax.enable_x64(True):
-    rows = jax.jit(lambda p: jacobians.by_vjp(
+    rows = quick_jit(lambda p: jacobians.by_vjp(
         case.values_fn, p, pattern, case.rays, case.samples))(case.params)
   np.testing.assert_allclose(rows, case.rows[:, columns(case.params, pattern)],
                              rtol=1e-12, atol=1e-15)
@@ -116,11 +117,11 @@ def test_a_single_channel(case):
   channel = (0.0, 1.0, 0.0)
   values_fn = functools.partial(jacobians.ray_values, case.model, channel=channel)
   with jax.enable_x64(True):
-    closed = np.asarray(jax.jit(lambda r: jacobians.closed_form(r, channel))(
+    closed = np.asarray(quick_jit(lambda r: jacobians.closed_form(r, channel))(
         case.rendering)).reshape(N, -1, 3)
     vector = np.random.default_rng(1).normal(size=closed[0].size)
     expected = difference(
-        jax.jit(lambda p: values_fn(p, case.rays, case.samples)), case.params, KERNEL,
+        quick_jit(lambda p: values_fn(p, case.rays, case.samples)), case.params, KERNEL,
         vector)
   np.testing.assert_array_equal(closed[:, :, [0, 2]], 0)
   np.testing.assert_allclose(closed.reshape(N, -1) @ vector, expected, rtol=1e-7,
@@ -132,7 +133,7 @@ def test_points_likewise(case):
   viewdirs = case.rays.viewdirs
   values_fn = functools.partial(jacobians.point_values, case.model)
   with jax.enable_x64(True):
-    @jax.jit
+    @quick_jit
     def both(params):
       output = case.model.at_points(params, points[:, None], viewdirs)
       closed = jacobians.closed_form_points(output.hidden[:, 0], output.logits[:, 0])
@@ -140,7 +141,7 @@ def test_points_likewise(case):
 
     closed, rows = map(np.asarray, both(case.params))
     vector = np.random.default_rng(2).normal(size=rows.shape[1])
-    expected = difference(jax.jit(lambda p: values_fn(p, points, viewdirs)), case.params,
+    expected = difference(quick_jit(lambda p: values_fn(p, points, viewdirs)), case.params,
                           ALL, vector)
   exact = rows[:, columns(case.params, KERNEL)]
   np.testing.assert_allclose(closed, exact, rtol=1e-9, atol=1e-9 * np.abs(exact).max())
@@ -154,7 +155,7 @@ def test_jvp_equals_the_product_with_the_rows(case):
   rows = case.rows[:, columns(case.params, pattern)]
   vector = np.random.default_rng(3).normal(size=rows.shape[1])
   with jax.enable_x64(True):
-    @jax.jit
+    @quick_jit
     def derivative(selected, vector):
       direction = parameters.from_vector(vector, selected)
       return jax.jvp(lambda s: case.values_fn(parameters.merge(s, rest), case.rays,
@@ -167,9 +168,9 @@ def test_sketch_is_the_product_with_its_directions(case):
   """All parameters, the hash tables too; directions made again from the key."""
   key, num = jax.random.key(5), 16
   with jax.enable_x64(True):
-    found = jax.jit(lambda p: jacobians.sketch(
+    found = quick_jit(lambda p: jacobians.sketch(
         case.values_fn, p, ALL, num, key, case.rays, case.samples))(case.params)
-    directions = np.asarray(jax.jit(jax.vmap(
+    directions = np.asarray(quick_jit(jax.vmap(
         lambda k: jax.random.normal(k, case.rows.shape[1:])))(jax.random.split(key, num)))
   assert found.shape == (N, num)
   np.testing.assert_allclose(found, case.rows @ directions.T / np.sqrt(num), rtol=1e-9,
@@ -187,7 +188,7 @@ def test_sketched_cosines_err_by_one_over_the_root_of_their_number(case):
   exact = cosines(case.rows[1:, columns(case.params, pattern)])
   errors = {size: [] for size in sizes}
   with jax.enable_x64(True):
-    sketch = jax.jit(lambda p, key: jacobians.sketch(
+    sketch = quick_jit(lambda p, key: jacobians.sketch(
         case.values_fn, p, pattern, 1024, key, case.rays, case.samples))
     for seed in range(8):
       wide = np.asarray(sketch(case.params, jax.random.key(seed)))[1:]
@@ -217,7 +218,7 @@ def test_an_empty_ray_gives_a_zero_row_and_finite_gradients(case):
     return total + jnp.sum(losses.unit_norm(rows))
 
   with jax.enable_x64(True):
-    loss = jax.jit(jax.value_and_grad(loss))
+    loss = quick_jit(jax.value_and_grad(loss))
     _, slopes = loss(selected)
     for path, slope in slopes.items():
       assert np.all(np.isfinite(slope)) and np.max(np.abs(slope)) > 1e-5, path
@@ -246,7 +247,7 @@ def test_reverse_mode_rows_can_be_differentiated_too(case):
           case.kind])
   vector = np.random.default_rng(6).normal(size=(2, columns(case.params, pattern).sum()))
 
-  @jax.jit
+  @quick_jit
   @jax.value_and_grad
   def projected(selected):
     params = parameters.merge(selected, rest)

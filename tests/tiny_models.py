@@ -1,5 +1,7 @@
 """Models of a few hundred numbers, with rays, batches and pixels to run them on."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -7,6 +9,10 @@ from jnerf.fields.model import Model, grid_model, mlp_model
 from jnerf.scenes import cameras
 from jnerf.scenes.pixels import PixelData
 from jnerf.structs import Batch, Rays
+
+# Compiling is most of what these tests cost; optimised code would gain nothing.
+quick_jit = functools.partial(jax.jit, compiler_options={
+    "xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True})
 
 BOUNDS = np.array([[-1.0, -0.8, -0.6], [1.0, 0.8, 0.6]])
 NEAR, FAR = 0.5, 4.0

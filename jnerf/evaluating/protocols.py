@@ -8,8 +8,8 @@ Protocols (DESIGN section 6), all over *training* frames only, by name:
   per-frame-R   a share R of the frames, evenly spaced; in each, one click per
                 class, e.g. `per-frame-0.1` (Semantic-NeRF's rule)
 
-A class is *present* in a frame that shows at least `MIN_PIXELS` of its pixels at
-working resolution: fewer are label noise at borders, which nobody would click.
+A class is *present* in a frame where it covers at least `MIN_SHARE` of the pixels:
+what is smaller (51 pixels of a 300x170 view) nobody would see to click on.
 Pixels of a class are drawn uniformly, without replacement, from frames where it
 is present. Every class has its own stream of the seed, so the clicks of
 `clicks-1` are the first of `clicks-3`, and adding a class moves no other click.
@@ -28,7 +28,7 @@ from jnerf.evaluating.metrics import segmentation_scores
 from jnerf.scenes.clicks import full_resolution_xy
 from jnerf.structs import Click, Clicks, Scene
 
-MIN_PIXELS = 10
+MIN_SHARE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,8 +94,8 @@ def draw_labels(scene: Scene, protocol: str, seed: int, truth=None) -> Labels:
                      "from; name a clicks file in label.clicks")
   present = _present(truth, scene.train)
   if not present.any():
-    raise InputError(f"scene {scene.name}: no training frame shows {MIN_PIXELS} pixels "
-                     "of any class; label by a clicks file in label.clicks")
+    raise InputError(f"scene {scene.name}: no training frame is covered to {MIN_SHARE:.1%} "
+                     "by any class; label by a clicks file in label.clicks")
   richest = int(np.argmax(present.sum(axis=1)))  # the first on ties
   if parsed.kind == "dense":
     return _whole_frame(truth, int(scene.train[richest]), present[richest])
@@ -167,7 +167,7 @@ def _present(truth, views) -> np.ndarray:
   num = int(truth.max()) + 1
   counts = np.stack([np.bincount(truth[v].reshape(-1), minlength=num) for v in views])
   counts[:, 0] = 0
-  return counts >= MIN_PIXELS
+  return counts >= MIN_SHARE * truth[0].size
 
 
 def _whole_frame(truth, view: int, present) -> Labels:

@@ -82,6 +82,6 @@ def directional_layer(geometry, encoded_dirs, width: int):
   The layer over both joined, written as a sum, so that the part of the direction
   is computed once per ray. To be called inside a module's `__call__`.
   """
-  from_points = nn.Dense(width, name="color")(geometry)
-  from_rays = nn.Dense(width, use_bias=False, name="color_direction")(encoded_dirs)
+  from_points = nn.Dense(width, use_bias=False, name="color")(geometry)
+  from_rays = nn.Dense(width, name="color_direction")(encoded_dirs)
   return nn.relu(from_points + from_rays[:, None, :])

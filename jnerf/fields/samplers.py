@@ -18,6 +18,11 @@ from jnerf.rendering import compositing, distances
 from jnerf.structs import Rays, Samples
 
 
+# Log-densities travel far (fog to wall: ten units), and a cell is seen by few rays:
+# stored small, they move fast under Adam, whose steps do not know their scale.
+GRID_GAIN = 10.0
+
+
 def clip_to_bounds(rays: Rays, bounds) -> Rays:
   """Shrinks near and far `[N, 1]` to the part of each ray inside the box.
 
@@ -64,7 +69,7 @@ class GridSampler(nn.Module):
     rays = clip_to_bounds(rays, self.bounds)
     t = distances.uniform(rays.near, rays.far, self.num_proposals, first)
     points = grid_field.to_unit_cube(points_along(rays, t), self.bounds)
-    raw = hash_grid.interpolate_dense(grid, points.reshape(-1, 3))
+    raw = GRID_GAIN * hash_grid.interpolate_dense(grid, points.reshape(-1, 3))
     sigma = grid_field.density(raw, self.bounds).reshape(points.shape[:2])
     weights = compositing.compositing_weights(sigma, t)
     fine = distances.importance(t, weights, self.num_samples, second)

@@ -81,7 +81,7 @@ class CosineState:
   mask: Array
 
 
-def cosine_kernel(bandwidth: float, max_labels: int = 1024,
+def cosine_kernel(bandwidth: float, max_labels: int = 512,
                   batch_size: int = 4096) -> Assignment:
   """Kernel density of each class on the sphere of unit gradients.
 

@@ -28,7 +28,8 @@ from jnerf.structs import Array, Batch, Rays, Rendering, Scene
 class Chunk:
   """Some rays of a view, rendered.
 
-  rendering: of the chunk's rays, padding included.
+  rendering: of the chunk's rays, padding included; without `samples` its
+    per-sample fields are None.
   J: `[n, P]` gradients.
   num: how many of the n rays are no padding.
   """
@@ -44,12 +45,15 @@ class ViewRenderer:
 
   model: the field; recipe: names the parameters and how J is computed.
   chunk: rays rendered at once; background: what is behind the field.
+  samples: whether chunks hold `weights, hidden, logits` of every sample, which
+    are large and which few methods need.
   """
 
   model: Model
   recipe: contrast.Recipe
   chunk: int = 4096
   background: float = 0.5
+  samples: bool = False
 
   def chunks(self, params, rays: Rays) -> Iterator[Chunk]:
     """The rays, in order, some `chunk` at a time."""
@@ -88,6 +92,9 @@ def _render(renderer: ViewRenderer, params, rays: Rays):
   # A constant key: a sketch's directions must be the same in every view.
   J = contrast.entity_gradients(renderer.model, params, Batch(rays, rendering.rgb),
                                 samples, rendering, jax.random.key(0), recipe)
+  if not renderer.samples:
+    rendering = rendering.replace(t=None, weights=None, sigma=None, hidden=None,
+                                  logits=None, proposals=())
   return rendering, J
 
 

@@ -142,8 +142,10 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
     rows = [_row(scene, test_views, labeler, field, pairs, rendering_seconds)
             for labeler in labelers]
   found, photos = list(test_views.values()), scene.images[scene.test]
-  depth_error = None if scene.depth is None else metrics.median_depth_error(
-      np.stack([view.depth for view in found]), scene.depth[scene.test])
+  depth_error = None
+  if scene.depth is not None and scene.depth[scene.test].any():
+    depth_error = metrics.median_depth_error(
+        np.stack([view.depth for view in found]), scene.depth[scene.test])
   return FieldResult(
       test_views, rows, depth_error_m=depth_error,
       psnr=float(np.mean([metrics.psnr(v.rgb, p) for v, p in zip(found, photos)])),

@@ -42,10 +42,7 @@ class LabelSet:
 
 
 def label_sets(session: Session) -> list[LabelSet]:
-  """The user's clicks, else the protocols' draws; those are stored as clicks files.
-
-  Raises InputError where the scene has no labels to draw from.
-  """
+  """The user's clicks, else the protocols' draws; none where nothing is labelled."""
   scene, settings = session.scene, session.config.label
   if settings.clicks:
     clicks = read_clicks(settings.clicks, scene)
@@ -54,15 +51,19 @@ def label_sets(session: Session) -> list[LabelSet]:
     ids = np.array([click.class_id for click in clicks.positive], np.int64)
     return [LabelSet(CLICKS_FILE, 0, Labels(click_pixels(clicks, scene), ids))]
   sets = []
-  for protocol in settings.protocols:
+  for protocol in settings.protocols if scene.semantic is not None else ():
     num_seeds = settings.seeds if parse_protocol(protocol).is_drawn else 1
     sets += [LabelSet(protocol, seed, draw_labels(scene, protocol, seed))
              for seed in range(num_seeds)]
-  for label_set in sets:
-    if parse_protocol(label_set.protocol).is_drawn:
-      write_clicks(session.workdir.folder("clicks") / f"{label_set.name}.json",
-                   labels_to_clicks(label_set.labels, scene))
   return sets
+
+
+def store_clicks(session: Session, sets: list[LabelSet]) -> None:
+  """Writes the clicks that were drawn as `clicks/<name>.json`."""
+  for label_set in sets:
+    if label_set.protocol != CLICKS_FILE and parse_protocol(label_set.protocol).is_drawn:
+      write_clicks(session.workdir.folder("clicks") / f"{label_set.name}.json",
+                   labels_to_clicks(label_set.labels, session.scene))
 
 
 def class_names(session: Session) -> dict[int, str]:
@@ -87,9 +88,10 @@ def assignments(session: Session) -> dict[str, Assignment]:
 
 def view_renderer(session: Session) -> ViewRenderer:
   """Renders views with the gradients of the parameters that are shaped."""
+  needs_samples = any(method.needs_rendering for method in assignments(session).values())
   return ViewRenderer(session.model, session.recipe(oracle=False),
                       chunk=session.config.runtime.chunk,
-                      background=session.background())
+                      background=session.background(), samples=needs_samples)
 
 
 def pairs_name(session: Session, field: str) -> str | None:

@@ -3,22 +3,25 @@
 `run` does every stage that the folder does not hold yet. A mode named after a
 stage of training keeps what is done; `propagate` and `evaluate` are quick and are
 done anew, so that other clicks or methods can be tried on the same fields.
+
+A mode first checks all that can be checked; only then does it write.
 """
 
 from __future__ import annotations
 
 import time
 
-from jnerf.stages import inspecting, propagation, rendering, training
+from jnerf.stages import checks, inspecting, propagation, rendering, training
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.evaluation import evaluate_fields
 from jnerf.stages.reporting import write_session_report
-from jnerf.stages.session import TRAINED, Session
+from jnerf.stages.session import STAGE_OF_FIELD, STAGES, TRAINED, Session
 from jnerf.training.compilation import peak_memory_bytes
 
 
 def inspect(session: Session) -> str:
   """Says what is in the scene; makes a contact sheet."""
+  checks.check(session, (), keep=())
   with session.workdir.lock():
     text, folder = inspecting.inspect(session)
   return f"{text}\n\ncontact sheet and inspection: {folder}"
@@ -26,6 +29,7 @@ def inspect(session: Session) -> str:
 
 def fit(session: Session) -> str:
   """Fits the plain field."""
+  checks.check(session, ("fit",), TRAINED)
   with session.workdir.lock():
     session.begin(TRAINED)
     _fit(session)
@@ -34,6 +38,8 @@ def fit(session: Session) -> str:
 
 def shape(session: Session) -> str:
   """Shapes the fitted field."""
+  checks.check_trained(session, "fit")
+  checks.check(session, ("shape",), TRAINED)
   with session.workdir.lock():
     session.begin(TRAINED)
     _shape(session)
@@ -42,6 +48,8 @@ def shape(session: Session) -> str:
 
 def propagate(session: Session) -> str:
   """Labels every view from the clicks."""
+  checks.check_trained(session, "shape")
+  checks.check(session, ("propagate",), TRAINED)
   with session.workdir.lock():
     session.begin(TRAINED)
     name = propagation.propagate(session)
@@ -50,6 +58,8 @@ def propagate(session: Session) -> str:
 
 def evaluate(session: Session) -> str:
   """Measures fields and labels; writes metrics.json and report.html."""
+  checks.check_trained(session, "fit")
+  checks.check(session, ("evaluate",), TRAINED)
   with session.workdir.lock():
     session.begin(TRAINED)
     return _evaluate(session)
@@ -57,14 +67,16 @@ def evaluate(session: Session) -> str:
 
 def render(session: Session) -> str:
   """Renders a camera path."""
+  checks.check_trained(session, STAGE_OF_FIELD[session.config.render.field])
+  checks.check(session, (), TRAINED)
   with session.workdir.lock():
-    session.begin()
     return f"frames: {rendering.render(session)}"
 
 
 def run(session: Session) -> str:
   """Every stage that the folder does not hold yet."""
   workdir = session.workdir
+  checks.check(session, [stage for stage in STAGES if stage != "propagate"], STAGES)
   with workdir.lock():
     session.begin()
     _fit(session)
@@ -77,7 +89,8 @@ def run(session: Session) -> str:
     else:
       propagation.propagate(session)
     if workdir.is_done("evaluate"):
-      return f"evaluate: done before, kept\nreport: {workdir.path / 'report.html'}"
+      return (f"evaluate: done before, kept\nmetrics: {workdir.path / 'metrics.json'}\n"
+              f"report: {workdir.path / 'report.html'}")
     return _evaluate(session)
 
 
@@ -103,7 +116,8 @@ def _has_labels(session):
 def _evaluate(session):
   began = time.perf_counter()
   workdir = session.workdir
-  sets = labels_lib.label_sets(session) if _has_labels(session) else []
+  sets = labels_lib.label_sets(session)
+  labels_lib.store_clicks(session, sets)
   results = evaluate_fields(session, sets)
   workdir.update_metrics(
       labels=[row for result in results.values() for row in result.rows],

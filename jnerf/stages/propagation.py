@@ -19,7 +19,7 @@ from jnerf.viewing.palette import write_label_png
 
 
 def propagate(session: Session) -> str:
-  """Labels all views by the config's primary method; returns the labels' name.
+  """Labels views by the config's primary method; returns the labels' name.
 
   The clicks are the user's, else the first draw of the first protocol; the field
   is the shaped one.
@@ -27,6 +27,7 @@ def propagate(session: Session) -> str:
   began = time.perf_counter()
   scene, method = session.scene, session.config.label.primary
   label_set = labels_lib.label_sets(session)[0]
+  labels_lib.store_clicks(session, [label_set])
   labels, renderer = label_set.labels, labels_lib.view_renderer(session)
   assignment = labels_lib.assignments(session)[method]
   params = trained_params(session, "shape")
@@ -41,7 +42,8 @@ def propagate(session: Session) -> str:
   name = f"shaped-{method}"
   folder = session.workdir.folder("labels", name)
   width, height = scene.size
-  for view in tqdm(range(len(scene.frames)), desc="propagate", unit="view",
+  chosen = scene.test if session.config.label.views == "test" else range(len(scene.frames))
+  for view in tqdm(chosen, desc="propagate", unit="view",
                    disable=not sys.stderr.isatty()):
     flat, = renderer.map(params, views.rays_of_view(scene, view), scores)
     finished = assignment.finish(flat.reshape(height, width, -1))

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from jnerf.scenes import cameras
 from jnerf.stages import labels as labels_lib
-from jnerf.stages.session import Session
+from jnerf.stages.session import STAGE_OF_FIELD, Session
 from jnerf.stages.training import trained_params
 from jnerf.viewing.camera_path import interpolate_path, orbit_path
 from jnerf.viewing.images import depth_image, depth_range, to_uint8
@@ -23,7 +23,7 @@ def render(session: Session) -> pathlib.Path:
   `orbit` and `interpolate` generate views; `test` and `train` take the capture's.
   """
   settings, scene = session.config.render, session.scene
-  params = trained_params(session, session.fields[settings.field])
+  params = trained_params(session, STAGE_OF_FIELD[settings.field])
   renderer = labels_lib.view_renderer(session)
   folder = session.workdir.folder("renders", f"{settings.field}-{settings.path}")
   poses = path_poses(session)

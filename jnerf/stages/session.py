@@ -18,8 +18,7 @@ import optax
 from jnerf.errors import InputError
 from jnerf.fields.model import Model, grid_model, mlp_model
 from jnerf.scenes import load
-from jnerf.shaping import parameters
-from jnerf.shaping.contrast import RGB_KERNEL, Recipe
+from jnerf.shaping.contrast import Recipe
 from jnerf.stages.workdir import Workdir, config_digest, environment
 from jnerf.structs import FeatureMaps, Scene
 from jnerf.training import devices
@@ -32,6 +31,7 @@ from jnerf.training.step import Objective
 TRAINED = ("fit", "shape", "shape-oracle")
 STAGES = (*TRAINED, "propagate", "evaluate")
 FIELD_OF_STAGE = {"fit": "plain", "shape": "shaped", "shape-oracle": "shaped-oracle"}
+STAGE_OF_FIELD = {field: stage for stage, field in FIELD_OF_STAGE.items()}
 
 
 @dataclasses.dataclass
@@ -45,13 +45,16 @@ class Session:
   workdir: Workdir
   command: str = ""
 
-  def begin(self, keep: Sequence[str] = STAGES) -> None:
-    """Checks the config against the folder's results and stores it; see `Workdir`.
+  def check_config(self, keep: Sequence[str] = STAGES) -> None:
+    """Raises InputError where the config contradicts the folder's results.
 
     keep: stages whose results must stay right, as far as the folder holds them.
     """
-    held = [stage for stage in self.workdir.held_stages() if stage in keep]
-    self.workdir.check_config(self.config, held)
+    self.workdir.check_config(self.config, self._held(keep))
+
+  def begin(self, keep: Sequence[str] = STAGES) -> None:
+    """Checks the config as `check_config` does and makes it the folder's."""
+    self.workdir.store_config(self.config, self._held(keep))
     self.workdir.update_metrics(
         scene=self.scene.name, config_digest=config_digest(self.config),
         environment=environment())
@@ -125,17 +128,8 @@ class Session:
     sharding = devices.replicated(devices.data_mesh())
     return jax.tree.map(lambda leaf: leaf.update(sharding=sharding), shapes)
 
-  def check_shaping(self) -> None:
-    """Raises InputError where the config asks for a shaping that cannot be."""
-    shape = self.config.shape
-    shapes = jax.eval_shape(self.model.init, jax.random.key(0))
-    parameters.check_pattern(shapes, shape.params)
-    if shape.jacobian == "closed_form" and shape.params != RGB_KERNEL:
-      raise InputError(f"shape.jacobian=closed_form holds for shape.params={RGB_KERNEL} "
-                       f"only, not {shape.params}; use auto, vjp or sketch")
-    if shape.oracle and self.scene.semantic is None:
-      raise InputError("shape.oracle=True needs labels, and the scene has none; "
-                       "set it to False")
+  def _held(self, keep: Sequence[str]) -> list[str]:
+    return [stage for stage in self.workdir.held_stages() if stage in keep]
 
   def _settings(self, stage: str) -> ConfigDict:
     return self.config.fit if stage == "fit" else self.config.shape

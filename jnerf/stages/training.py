@@ -16,7 +16,8 @@ import jax
 
 from jnerf.errors import InputError
 from jnerf.scenes import pixels
-from jnerf.stages.session import FIELD_OF_STAGE, Session, num_bytes
+from jnerf.stages import checks
+from jnerf.stages.session import Session, num_bytes
 from jnerf.training import devices
 from jnerf.training import state as state_lib
 from jnerf.training.checkpoints import Checkpoints
@@ -36,10 +37,6 @@ def fit(session: Session) -> None:
 
 def shape(session: Session, oracle: bool = False) -> None:
   """Shapes the fitted field, with features or with the oracle's labels."""
-  session.check_shaping()
-  if not session.workdir.is_done("fit"):
-    raise InputError(f"{session.workdir.path} holds no fitted field; "
-                     "run --mode=fit first")
   features = None if oracle else session.features
   data = pixels.pixel_data(session.scene, features, with_labels=oracle)
   _train_stage(session, "shape-oracle" if oracle else "shape",
@@ -48,11 +45,12 @@ def shape(session: Session, oracle: bool = False) -> None:
 
 def trained_params(session: Session, stage: str):
   """The params that a finished stage left; raises InputError where it left none."""
+  checks.check_trained(session, stage)
   with Checkpoints(session.workdir.checkpoints(stage)) as checkpoints:
     restored = checkpoints.restore(session.state_template(stage))
-  if restored is None or not session.workdir.is_done(stage):
-    raise InputError(f"{session.workdir.path} holds no finished {FIELD_OF_STAGE[stage]} "
-                     f"field; run --mode={stage.split('-')[0]} first")
+  if restored is None:
+    raise InputError(f"{session.workdir.checkpoints(stage)} is gone; use another "
+                     f"--workdir, or delete {session.workdir.path} to start over")
   return restored[0].params
 
 
@@ -62,7 +60,7 @@ def _train_stage(session: Session, stage: str, initial_params: Callable[[], Any]
   workdir, runtime = session.workdir, session.config.runtime
   training = session.training(stage)
   mesh = devices.data_mesh()
-  devices.check_divisible(training.num_rays, mesh, f"{stage.split('-')[0]}.num_rays")
+  workdir.forget(["evaluate"])  # which rests on all fields
   # Compiled as a whole: one by one, its many small arrays take seconds.
   create = jax.jit(functools.partial(
       state_lib.create, optimizer=training.optimizer,

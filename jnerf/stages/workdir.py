@@ -6,7 +6,8 @@ Layout: `config.json`, `metrics.json`, `checkpoints/<stage>/`, `curves/<stage>.j
 A stage is *done* when its entry in metrics.json's `stages` holds `seconds`, which
 is written last; it is *begun* when it has a checkpoint. What a stage's results
 depend on is in `DEPENDS`: a config that differs there from the one that a begun
-or done stage was made with is refused, so that a folder never mixes results.
+or done stage was made with is refused, or the stage is forgotten and made anew, so
+that a folder never mixes results.
 
 Every file is replaced whole: a reader, or the next run, never meets half of one.
 """
@@ -35,7 +36,8 @@ from jnerf.files import write_json
 _FIT = ("seed", "scene", "field", "fit")
 _SHAPE = (*_FIT, "features", "shape")
 # Stage to the top-level config keys that its results depend on. Whether a second
-# field is shaped on ground truth (`shape.oracle`) changes nothing in the first.
+# field is shaped on ground truth changes nothing in the first; training it makes
+# the evaluation be done anew.
 DEPENDS = {
     "fit": _FIT,
     "shape": _SHAPE,
@@ -43,7 +45,7 @@ DEPENDS = {
     "propagate": (*_SHAPE, "label"),
     "evaluate": (*_SHAPE, "label"),
 }
-_IGNORED = {"fit": (), "shape": ("shape.oracle",), "shape-oracle": ("shape.oracle",)}
+_IGNORED = ("shape.oracle",)
 
 
 class Workdir:
@@ -119,7 +121,20 @@ class Workdir:
 
   def mark_done(self, stage: str, *, seconds: float, **facts: Any) -> None:
     """Records that `stage` is done, with its `seconds` and other facts on it."""
+    self._drop("unfinished", [stage])
     self.update_metrics(stages={stage: {"seconds": seconds, **facts}})
+
+  def forget(self, stages: Sequence[str]) -> None:
+    """Records that `stages` are not done any more: what they rest on changed."""
+    self._drop("stages", stages)
+
+  def _drop(self, entry: str, names: Sequence[str]) -> None:
+    metrics = self.read_metrics()
+    kept = {name: value for name, value in metrics.get(entry, {}).items()
+            if name not in names}
+    if kept != metrics.pop(entry, {}):
+      write_json(self.folder() / "metrics.json",
+                 {**metrics, entry: kept} if kept else metrics)
 
   def is_done(self, stage: str) -> bool:
     """Whether `stage` ran to its end in this folder."""
@@ -138,27 +153,45 @@ class Workdir:
 
   def check_config(self, config: ConfigDict,
                    stages: Sequence[str] | None = None) -> None:
-    """Stores `config` for this folder, unless results here contradict it.
+    """Raises InputError where results here contradict `config`; writes nothing.
 
     stages: whose results must stay right; by default all in `held_stages()`. A
       mode that makes a stage anew leaves that stage out.
 
-    Raises InputError naming the first key that differs from the stored config
-    and on which one of `stages` depends. Nothing is written then.
+    The message names the first key that differs from the stored config and on which
+    one of `stages` depends.
     """
-    stored = _flatten(_read_json(self.path / "config.json"))
-    new = _flatten(_plain(config))
-    changed = [key for key in sorted(stored.keys() | new.keys())
-               if stored.get(key) != new.get(key)] if stored else []
+    stored, new, changed = self._compare(config)
     for stage in self.held_stages() if stages is None else stages:
       for key in changed:
         if _depends(stage, key):
           old, now = (json.dumps(flat.get(key)) for flat in (stored, new))
+          anew = (f"make it anew with --mode={stage}, use"
+                  if key.startswith("label.") else "use")
           raise InputError(
               f"{key} changed from {old} to {now}, but {self.path} holds results of "
-              f"'{stage}' made with {old}; use another --workdir, or delete "
+              f"'{stage}' made with {old}; {anew} another --workdir, or delete "
               f"{self.path} to start over")
+
+  def store_config(self, config: ConfigDict,
+                   stages: Sequence[str] | None = None) -> None:
+    """Checks as `check_config` does and makes `config` this folder's.
+
+    Stages that it leaves out and that rest on what `config` changes are forgotten.
+    """
+    self.check_config(config, stages)
+    changed = self._compare(config)[2]
+    self.forget([stage for stage in self.held_stages()
+                 if any(_depends(stage, key) for key in changed)])
     write_json(self.folder() / "config.json", _plain(config))
+
+  def _compare(self, config: ConfigDict) -> tuple[dict, dict, list[str]]:
+    """The stored settings, those of `config`, and the keys that differ."""
+    stored = flatten(_read_json(self.path / "config.json"))
+    new = flatten(_plain(config))
+    changed = [key for key in sorted(stored.keys() | new.keys())
+               if stored.get(key) != new.get(key)] if stored else []
+    return stored, new, changed
 
 
 def config_digest(config: ConfigDict) -> str:
@@ -181,7 +214,7 @@ def environment() -> dict[str, Any]:
 
 
 def _depends(stage: str, key: str) -> bool:
-  return key.split(".")[0] in DEPENDS[stage] and key not in _IGNORED.get(stage, ())
+  return key.split(".")[0] in DEPENDS[stage] and key not in _IGNORED
 
 
 def _exists(path: pathlib.Path) -> bool:
@@ -211,11 +244,12 @@ def _plain(config: ConfigDict) -> dict[str, Any]:
   return json.loads(json.dumps(config.to_dict()))
 
 
-def _flatten(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """Nested settings as one dict with dotted names."""
   flat = {}
   for name, value in plain.items():
     if isinstance(value, Mapping):
-      flat |= _flatten(value, f"{prefix}{name}.")
+      flat |= flatten(value, f"{prefix}{name}.")
     else:
       flat[prefix + name] = value
   return flat
@@ -223,7 +257,7 @@ def _flatten(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _overlay(config: ConfigDict, plain: Mapping[str, Any],
              path: pathlib.Path) -> ConfigDict:
-  for key, value in _flatten(plain).items():
+  for key, value in flatten(plain).items():
     try:
       value = tuple(value) if isinstance(config[key], tuple) else value
       config.update_from_flattened_dict({key: value})

@@ -162,7 +162,9 @@ def train(state: TrainState, data: pixels.PixelData, key, training: Training, *,
   mesh = devices.data_mesh() if mesh is None else mesh
   timing = Timing() if timing is None else timing
   began = time.perf_counter()
-  state, key = jax.device_put((state, key), devices.replicated(mesh))
+  # A copy, for each call overwrites the state that it is given.
+  state = jax.device_put(state, devices.replicated(mesh), may_alias=False)
+  key = jax.device_put(key, devices.replicated(mesh))
   step = int(state.step)
   if on_device:
     data = jax.device_put(data, devices.replicated(mesh))

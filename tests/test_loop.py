@@ -1,0 +1,150 @@
+"""The loop: resuming is exact, data may lie anywhere, and trouble is named."""
+
+import jax
+import numpy as np
+import pytest
+
+from jnerf.scenes import pixels
+from jnerf.shaping.contrast import Recipe
+from jnerf.training import devices, loop
+from jnerf.training import state as state_lib
+from jnerf.training.checkpoints import Checkpoints
+from jnerf.training.step import Objective
+import tiny_models
+
+MODEL = tiny_models.grid()
+OPTIMIZER = state_lib.make_optimizer(steps=6, learning_rate=1e-2,
+                                     final_learning_rate=1e-3, warmup_steps=2)
+DATA, KEY = tiny_models.pixel_data(), jax.random.key(7)
+
+
+def fresh():
+  return state_lib.create(tiny_models.lively_params(MODEL), OPTIMIZER, 0.5)
+
+
+def run(num_steps=6, state=None, data=DATA, **settings):
+  """`(state in NumPy, [(step, logs), ...])`; three steps a call."""
+  recipe = Recipe(contrast_weight=0.01, threshold_rate=0.01, min_positives=0.5,
+                  max_positives=0.6)
+  training = loop.Training(MODEL, OPTIMIZER, Objective(recipe=recipe), num_steps,
+                           num_rays=16, steps_per_call=3)
+  calls = []
+  state = loop.train(
+      fresh() if state is None else state, data, KEY, training,
+      on_call=lambda step, state, logs: calls.append((step, logs)), **settings)
+  return jax.tree.map(np.asarray, state), calls
+
+
+draw = jax.jit(loop.draw_batch, static_argnums=(2, 3))
+
+
+@pytest.fixture(scope="module")
+def unbroken():
+  return run()
+
+
+def assert_same_bits(one, other):
+  for leaf, twin in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+    assert leaf.dtype == twin.dtype and leaf.tobytes() == twin.tobytes()
+
+
+def assert_trained_alike(one, other):
+  """Adam makes whole steps of rounding errors where a gradient is next to nothing."""
+  for leaf, twin in zip(jax.tree.leaves(one.params), jax.tree.leaves(other.params)):
+    np.testing.assert_allclose(leaf, twin, atol=0.02)
+    assert np.mean(np.abs(leaf - twin) > 1e-5) < 0.02
+  assert one.threshold == other.threshold and one.step == other.step
+
+
+@pytest.mark.parametrize("on_device", [True, False])
+def test_resuming_from_a_checkpoint_is_exact(tmp_path, unbroken, on_device):
+  whole = unbroken[0] if on_device else run(on_device=False)[0]
+  half, _ = run(num_steps=3, on_device=on_device)
+  assert int(half.step) == 3
+  with Checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(3, half)
+    restored, _ = checkpoints.restore(jax.tree.map(np.zeros_like, half))
+  resumed, calls = run(state=restored, on_device=on_device)
+  assert [step for step, _ in calls] == [3, 6]
+  assert_same_bits(whole, resumed)
+  np.testing.assert_allclose(whole.threshold, 0.5 - 6 * 0.01, atol=1e-6)
+  if not on_device:
+    assert_trained_alike(whole, unbroken[0])
+
+
+def test_calls_report_the_step_reached_and_finite_means(unbroken):
+  _, calls = unbroken
+  assert [step for step, _ in calls] == [0, 3, 6]
+  assert calls[0][1] == {}
+  for _, logs in calls[1:]:
+    assert {"loss", "psnr", "photometric", "contrast", "threshold"} <= set(logs)
+    assert "finite" not in logs and np.all(np.isfinite(list(logs.values())))
+  # A mean over thresholds 0.50, 0.49 and 0.48.
+  np.testing.assert_allclose(calls[1][1]["threshold"], 0.49, atol=1e-6)
+
+
+@pytest.mark.parametrize("on_device", [True, False])
+def test_a_stage_is_traced_once(monkeypatch, on_device):
+  traced = []
+  original = loop.step_lib.train_step
+
+  def counting(*args, **kwargs):
+    traced.append(1)
+    return original(*args, **kwargs)
+
+  monkeypatch.setattr(loop.step_lib, "train_step", counting)
+  timing = loop.Timing()
+  run(on_device=on_device, timing=timing)
+  assert len(traced) == 1
+  assert timing.steps == 6 and timing.rays_per_second > 0
+  assert 0 < timing.compile_seconds < timing.seconds
+
+
+def test_the_state_that_was_handed_in_stays_usable(unbroken):
+  """The loop overwrites its own state, not the caller's: plain beside shaped."""
+  state = jax.device_put(fresh(), devices.replicated(devices.data_mesh()))
+  trained, _ = run(num_steps=3, state=state)
+  assert_same_bits(jax.tree.map(np.asarray, state), jax.tree.map(np.asarray, fresh()))
+  assert int(trained.step) == 3
+
+
+def test_nothing_is_left_to_do_after_the_last_step(unbroken):
+  state, calls = run(state=unbroken[0])
+  assert calls == []
+  assert_same_bits(state, unbroken[0])
+
+
+@pytest.mark.parametrize("on_device", [True, False])
+def test_a_loss_that_is_not_finite_is_an_error_that_names_the_steps(on_device):
+  poisoned = DATA.replace(images=np.where(DATA.images > 0.9, np.nan, DATA.images))
+  with pytest.raises(FloatingPointError, match="steps 0 to 3"):
+    run(data=poisoned, on_device=on_device)
+
+
+@pytest.mark.parametrize("background, value", [*loop.BACKGROUNDS.items(), ("random", None)])
+def test_a_batch_is_a_function_of_its_key(background, value):
+  batch, again, other = (draw(DATA, jax.random.key(seed), 16, background)
+                         for seed in (0, 0, 1))
+  assert_same_bits(*(jax.tree.map(np.asarray, b) for b in (batch, again)))
+  assert not np.array_equal(batch.rgb, other.rgb)
+  assert not np.array_equal(batch.jitter, other.jitter)
+  assert batch.jitter.shape == (16, 2)
+  assert float(np.min(batch.jitter)) >= -0.5 and float(np.max(batch.jitter)) < 0.5
+  if value is None:
+    assert not np.array_equal(batch.background, other.background)
+    assert len(np.unique(batch.background)) == 48
+  else:
+    np.testing.assert_array_equal(batch.background, np.full((16, 3), value, np.float32))
+
+
+def test_host_batches_are_what_the_device_draws():
+  training = loop.Training(MODEL, OPTIMIZER, Objective(), 4, num_rays=16,
+                           steps_per_call=2)
+  stacked = loop.host_batches(DATA, KEY, training, 2, devices.data_mesh())
+  for i, step in enumerate((2, 3)):
+    batch_key, _ = jax.random.split(jax.random.fold_in(KEY, step))
+    batch = draw(DATA, batch_key, 16, "random")
+    for leaf, twin in zip(jax.tree.leaves(batch), jax.tree.leaves(stacked)):
+      np.testing.assert_allclose(leaf, twin[i], rtol=1e-5, atol=1e-6)
+    pixel = pixels.draw_pixels(jax.random.split(batch_key, 3)[0], 16, DATA.shape)
+    np.testing.assert_array_equal(batch.rgb, DATA.images[tuple(np.asarray(pixel).T)])
