@@ -15,7 +15,10 @@ def get_config(size: str = ""):
   config = default_config()
   config.scene.format = "room"
   config.features.kind = "local"
+  config.fit.steps = 1000
+  config.shape.threshold = 0.75  # a tenth of the pairs of `local` features are above
   config.shape.oracle = True
+  config.label.views = "test"  # of 120 views; the others would take a minute more
   if size == "smoke":
     _shrink(config)
   elif size:
@@ -30,6 +33,6 @@ def _shrink(config):
                            color_width=16, proposal_cells=16, proposal_samples=16,
                            samples=8)
   config.fit.update(steps=60, num_rays=256, warmup_steps=10)
-  config.shape.update(steps=20, num_rays=256, warmup_steps=5)
+  config.shape.update(steps=20, num_rays=256, contrast_rays=128, warmup_steps=5)
   config.label.update(seeds=2, protocols=("sparse", "dense"))
   config.runtime.steps_per_call = 10

@@ -108,9 +108,9 @@ def _features() -> ConfigDict:
 
 def _shape() -> ConfigDict:
   shape = ConfigDict()
-  shape.steps = 400
+  shape.steps = 300
   shape.num_rays = 1024
-  shape.learning_rate = 2e-3
+  shape.learning_rate = 1e-2
   shape.final_learning_rate = 5e-4
   shape.warmup_steps = 20
   shape.params = "field/rgb/kernel"  # which parameters' gradients are aligned
@@ -124,9 +124,9 @@ def _shape() -> ConfigDict:
   shape.similarity = "cosine"  # cosine | dot
   shape.absolute = True  # |s|, the mutual-information reading
   shape.self_positive = False  # the anchor counts as its own positive
-  shape.contrast_rays = 0  # rays of a batch that are contrasted; 0 = all
+  shape.contrast_rays = 256  # rays of a batch that are contrasted; 0 = all
   shape.threshold = 0.5  # first value of the adaptive threshold on features
-  shape.min_positives = 0.05  # share of pairs between which it adapts;
+  shape.min_positives = 0.03  # share of pairs between which it adapts;
   shape.max_positives = 0.15  # (0, 1) leaves the threshold where it is
   shape.threshold_rate = 1e-3  # how far it moves in one step
   shape.position_scale = 0.0  # metres; > 0 joins the rendered 3D position

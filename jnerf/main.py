@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-  lines = "\n".join(f"  {name:10} {inspect.getdoc(mode).splitlines()[0]}"
+  lines = "\n".join(f"  {name:10} {(inspect.getdoc(mode) or '').partition(chr(10))[0]}"
                     for name, mode in modes.MODES.items())
   parser = _Parser(
       prog="python -m jnerf.main", allow_abbrev=False,

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-from jnerf.shaping import contrast, jacobians, losses
 import tiny_models
 from tiny_models import quick_jit
+
+from jnerf.shaping import contrast, jacobians, losses
 
 N, THRESHOLD = 12, np.float32(0.8)
 

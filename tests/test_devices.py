@@ -13,6 +13,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+import tiny_models
 
 from jnerf.errors import InputError
 from jnerf.shaping import jacobians
@@ -20,7 +21,6 @@ from jnerf.shaping.contrast import Recipe
 from jnerf.training import devices
 from jnerf.training import state as state_lib
 from jnerf.training import step as step_lib
-import tiny_models
 
 N, DEVICES, STEPS = 32, 8, 20
 RECIPE = Recipe(
@@ -36,7 +36,8 @@ def measured(repository):
   """Differences between eight devices and one, from a process that has eight."""
   flags = " ".join([
       os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8",
-      "--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"])
+      "--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true",
+      "--xla_cpu_use_fusion_emitters=false"])  # compile fast
   environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu",
                  "PYTHONPATH": str(repository)}
   result = subprocess.run([sys.executable, __file__], cwd=repository, env=environment,

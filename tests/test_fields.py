@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_models
+from tiny_models import quick_jit
 
 from jnerf.fields import grid_field, samplers
 from jnerf.rendering import compositing
-import tiny_models
-from tiny_models import quick_jit
 
 N, S, H = 7, 4, 16
 KINDS = sorted(tiny_models.KINDS)
@@ -107,7 +107,8 @@ def slab(ray_origin, direction, near, far):
   """Where a ray enters and leaves the box, tried out in tiny steps."""
   t = np.linspace(near, far, 200_001)
   points = ray_origin + t[:, None] * direction
-  inside = np.all((points >= tiny_models.BOUNDS[0]) & (points <= tiny_models.BOUNDS[1]), 1)
+  low, high = tiny_models.BOUNDS
+  inside = np.all((points >= low) & (points <= high), axis=1)
   return t[inside][[0, -1]]
 
 
@@ -187,7 +188,7 @@ def test_jitter_moves_samples_and_none_is_repeatable(kind):
   model, params, rays, rendering = rendered(kind)
   sample = quick_jit(model.sample)
   still = sample(params, rays, np.zeros((N, 2), np.float32))
-  np.testing.assert_allclose(still.t, rendering.t, atol=1e-5)
+  np.testing.assert_allclose(still.t, rendering.t, atol=1e-4)
   for jitter in ([0.4, 0.0], [0.0, 0.4]):  # each of the two rounds
     moved = sample(params, rays, np.tile(np.float32(jitter), (N, 1)))
     assert float(jnp.max(jnp.abs(moved.t - still.t))) > 1e-3

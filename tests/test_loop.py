@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import tiny_models
 
 from jnerf.scenes import pixels
 from jnerf.shaping.contrast import Recipe
@@ -10,7 +11,6 @@ from jnerf.training import devices, loop
 from jnerf.training import state as state_lib
 from jnerf.training.checkpoints import Checkpoints
 from jnerf.training.step import Objective
-import tiny_models
 
 MODEL = tiny_models.grid()
 OPTIMIZER = state_lib.make_optimizer(steps=6, learning_rate=1e-2,
@@ -121,7 +121,8 @@ def test_a_loss_that_is_not_finite_is_an_error_that_names_the_steps(on_device):
     run(data=poisoned, on_device=on_device)
 
 
-@pytest.mark.parametrize("background, value", [*loop.BACKGROUNDS.items(), ("random", None)])
+@pytest.mark.parametrize("background, value",
+                         [*loop.BACKGROUNDS.items(), ("random", None)])
 def test_a_batch_is_a_function_of_its_key(background, value):
   batch, again, other = (draw(DATA, jax.random.key(seed), 16, background)
                          for seed in (0, 0, 1))

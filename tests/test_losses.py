@@ -85,7 +85,7 @@ def test_identical_rows_cost_the_logarithm_of_the_positives_share():
   assert bool(jnp.all(jnp.isfinite(slopes)))
 
 
-@pytest.mark.parametrize("positive", [np.zeros((N, N), bool), np.ones((N, N), bool), SELF])
+@pytest.mark.parametrize("positive", [np.zeros_like(SELF), np.ones_like(SELF), SELF])
 @pytest.mark.parametrize("self_positive", [True, False])
 def test_nothing_to_contrast_is_zero_with_finite_gradients(positive, self_positive):
   gradients = np.random.default_rng(3).normal(size=(N, 4)).astype(np.float32)

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-from jnerf.shaping import jacobians, mutual_information
 import tiny_models
 from tiny_models import quick_jit
+
+from jnerf.shaping import jacobians, mutual_information
 
 
 def gaussian_pair(correlation, num=100_000):

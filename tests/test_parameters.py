@@ -11,7 +11,8 @@ from jnerf.shaping import parameters
 def make_params():
   rng = np.random.default_rng(0)
   return {"sampler": {"grid": rng.normal(size=(2, 2))},
-          "field": {"rgb": {"kernel": rng.normal(size=(4, 3)), "bias": rng.normal(size=3)},
+          "field": {"rgb": {"kernel": rng.normal(size=(4, 3)),
+                            "bias": rng.normal(size=3)},
                     "color": {"kernel": rng.normal(size=(2, 4))}}}
 
 

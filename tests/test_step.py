@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_models
+from tiny_models import quick_jit
 
 from jnerf.shaping.contrast import Recipe
 from jnerf.training import state as state_lib
 from jnerf.training import step as step_lib
-import tiny_models
-from tiny_models import quick_jit
 
 N = 16
 KERNEL = "field/rgb/kernel"
@@ -44,12 +44,17 @@ def run(kind, objective, num, **state_settings):
 def test_twenty_steps_lower_every_term_and_adapt_the_threshold(kind):
   recipe = Recipe(contrast_weight=0.02, norm_weight=1e-3, threshold_rate=0.01,
                   min_positives=0.3, max_positives=0.5)
-  objective = step_lib.Objective(recipe=recipe)
+  objective = step_lib.Objective(interlevel_weight=0.5, distortion_weight=0.01,
+                                 recipe=recipe)
   state, logs = run(kind, objective, 20)
   names = {"grid": {"interlevel", "distortion"}, "mlp": {"coarse"}}[kind]
   assert set(logs) == {"loss", "psnr", "photometric", "contrast", "norm", "positives",
                        "anchors", "threshold"} | names
   assert int(state.step) == 20
+  weights = objective.weights()
+  total = sum(weights[name] * logs[name] for name in weights if name in logs)
+  np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
+  np.testing.assert_allclose(logs["psnr"], -10 * np.log10(logs["photometric"]), rtol=1e-5)
   assert float(logs["loss"][-1]) < 0.7 * float(logs["loss"][0])
   assert float(logs["contrast"][-1]) < 0.9 * float(logs["contrast"][0])
   assert float(logs["psnr"][-1]) > float(logs["psnr"][0]) + 1
@@ -60,19 +65,6 @@ def test_twenty_steps_lower_every_term_and_adapt_the_threshold(kind):
   np.testing.assert_allclose(
       moves, 0.01 * ((shares > 0.5).astype(float) - (shares < 0.3)), atol=1e-6)
   assert moves[0] < 0
-
-
-def test_the_loss_is_the_weighted_sum_of_its_terms():
-  objective = step_lib.Objective(
-      interlevel_weight=0.5, distortion_weight=0.01,
-      recipe=Recipe(contrast_weight=0.02, norm_weight=1e-3))
-  _, logs = run("grid", objective, 1)
-  terms = {name: float(logs[name][0]) for name in objective.weights() if name in logs}
-  assert set(terms) == set(objective.weights()) - {"coarse"}
-  total = sum(objective.weights()[name] * value for name, value in terms.items())
-  np.testing.assert_allclose(logs["loss"][0], total, rtol=1e-6)
-  np.testing.assert_allclose(logs["psnr"][0], -10 * np.log10(terms["photometric"]),
-                             rtol=1e-5)
 
 
 def test_plain_steps_leave_the_threshold_and_name_no_shaping_terms():
@@ -86,10 +78,9 @@ RECIPES = {
     "vjp": dict(jacobian="vjp", params="field/(color|rgb)/kernel"),
     "sketch": dict(jacobian="sketch", params="field/.*", sketch_directions=16),
     "points": dict(entities="points"),
-    "points_sketch": dict(entities="points", jacobian="sketch", sketch_directions=8),
     "paper": dict(value_channel="random", similarity="dot", absolute=False,
                   self_positive=True, temperature=1.0),
-    "position": dict(position_scale=0.5, norm_weight=0.1, every=2),
+    "position": dict(position_scale=2.0, norm_weight=0.1, every=2),
     "oracle": dict(oracle=True),
 }
 
@@ -139,8 +130,8 @@ def test_contrast_alone_has_a_gradient_that_is_a_difference(kind, recipe, must_m
       assert float(np.max(np.abs(slopes[layer][name]))) > 1e-5, path
     rng = np.random.default_rng(0)
     direction = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), params["field"])
-    up, down = (contrast_term(jax.tree.map(
-        lambda leaf, d, step=step: leaf + step * d, params["field"], direction))[0]
+    up, down = (float(contrast_term(jax.tree.map(
+        lambda leaf, d, step=step: leaf + step * d, params["field"], direction))[0])
                 for step in (1e-6, -1e-6))
     along = sum(np.sum(np.asarray(s) * d) for s, d in
                 zip(jax.tree.leaves(slopes), jax.tree.leaves(direction)))
@@ -167,7 +158,8 @@ def test_learning_rate_warms_up_and_decays_to_its_end():
 def test_gradient_clipping_bounds_the_norm():
   optimizer = state_lib.make_optimizer(steps=10, learning_rate=0.1, warmup_steps=0,
                                        final_learning_rate=0.1, max_grad_norm=1.0)
-  _, state = optimizer.update({"a": 300 * jnp.ones(4)}, optimizer.init({"a": jnp.zeros(4)}))
+  state = optimizer.init({"a": jnp.zeros(4)})
+  _, state = optimizer.update({"a": 300 * jnp.ones(4)}, state)
   moment = jax.tree.leaves(state[1][0].mu)[0]
   np.testing.assert_allclose(jnp.linalg.norm(moment), 0.1, rtol=1e-5)  # (1 - b1) * 1
 

@@ -12,7 +12,8 @@ from jnerf.structs import Batch, Rays
 
 # Compiling is most of what these tests cost; optimised code would gain nothing.
 quick_jit = functools.partial(jax.jit, compiler_options={
-    "xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True})
+    "xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False})
 
 BOUNDS = np.array([[-1.0, -0.8, -0.6], [1.0, 0.8, 0.6]])
 NEAR, FAR = 0.5, 4.0

@@ -42,7 +42,8 @@ def propagate(session: Session) -> str:
   name = f"shaped-{method}"
   folder = session.workdir.folder("labels", name)
   width, height = scene.size
-  chosen = scene.test if session.config.label.views == "test" else range(len(scene.frames))
+  only_test = session.config.label.views == "test"
+  chosen = scene.test if only_test else range(len(scene.frames))
   for view in tqdm(chosen, desc="propagate", unit="view",
                    disable=not sys.stderr.isatty()):
     flat, = renderer.map(params, views.rays_of_view(scene, view), scores)

@@ -189,8 +189,12 @@ class Workdir:
     """The stored settings, those of `config`, and the keys that differ."""
     stored = flatten(_read_json(self.path / "config.json"))
     new = flatten(_plain(config))
+    if not stored:
+      return stored, new, []
+    # A setting younger than the folder had its default's effect when that was made.
+    stored = flatten(_plain(default_config())) | stored
     changed = [key for key in sorted(stored.keys() | new.keys())
-               if stored.get(key) != new.get(key)] if stored else []
+               if stored.get(key) != new.get(key)]
     return stored, new, changed
 
 

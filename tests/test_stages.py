@@ -1,0 +1,145 @@
+"""Stages on a tiny capture: what is redone, what is refused, and scenes without labels."""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+from PIL import Image
+import pytest
+import tiny_replica
+
+from jnerf import main
+from jnerf.errors import InputError
+from jnerf.stages.workdir import Workdir
+
+EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
+
+
+@pytest.fixture(scope="module")
+def captures(tmp_path_factory):
+  """The same capture with labels and depth, and without."""
+  root = tmp_path_factory.mktemp("captures")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(tiny_replica, "WIDTH", 16)
+    patch.setattr(tiny_replica, "HEIGHT", 12)
+    return {"labelled": tiny_replica.write(root / "labelled"),
+            "bare": tiny_replica.write(root / "bare", layers=False)}
+
+
+@pytest.fixture
+def command(tmp_path, captures, capsys):
+  """`command(capture, *arguments)` calls jnerf in one folder; returns what it printed."""
+  def run(capture, *arguments):
+    capsys.readouterr()
+    main.main(["jnerf", f"--config={EXPERIMENT}:{captures[capture]}",
+               f"--workdir={tmp_path}", *arguments])
+    return capsys.readouterr().out
+
+  return run
+
+
+@pytest.fixture(scope="module")
+def finished(captures, tmp_path_factory):
+  """A whole run on the capture with labels."""
+  folder = tmp_path_factory.mktemp("finished")
+  main.main(["jnerf", f"--config={EXPERIMENT}:{captures['labelled']}",
+             f"--workdir={folder}"])
+  return folder
+
+
+@pytest.fixture
+def done(finished, tmp_path):
+  """A copy of that run, in the folder that `command` works in."""
+  return shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+
+
+def checkpoint_times(folder) -> dict[str, int]:
+  """Every file of every checkpoint and when it was written."""
+  return {str(path): path.stat().st_mtime_ns
+          for path in (folder / "checkpoints").rglob("*") if path.is_file()}
+
+
+def metrics_of(folder) -> dict:
+  return json.loads((folder / "metrics.json").read_text())
+
+
+def test_modes_say_where_results_are_and_what_is_done_is_kept(command, tmp_path):
+  assert str(tmp_path / "inspect") in command("labelled", "--mode=inspect")
+  assert str(tmp_path / "checkpoints" / "fit") in command("labelled", "--mode=fit")
+  assert "report.html" in command("labelled", "--mode=evaluate")
+  assert list(metrics_of(tmp_path)["psnr"]) == ["plain"]
+  fitted = checkpoint_times(tmp_path)
+  out = command("labelled", "--config.shape.temperature=0.2")  # nothing rests on it yet
+  assert "fit: done before, kept" in out and "metrics.json" in out
+  # The evaluation of the plain field alone does not count as the evaluation.
+  assert list(metrics_of(tmp_path)["psnr"]) == ["plain", "shaped"]
+  shaped = checkpoint_times(tmp_path)
+  assert fitted.items() < shaped.items()
+  report = (tmp_path / "report.html").stat().st_mtime_ns
+  out = command("labelled", "--config.shape.temperature=0.2",
+                "--config.runtime.chunk=128")
+  assert out.count("done before, kept") == 4
+  assert checkpoint_times(tmp_path) == shaped
+  assert (tmp_path / "report.html").stat().st_mtime_ns == report
+  out = command("labelled", "--mode=render", "--config.shape.temperature=0.2",
+                "--config.render.path=interpolate")
+  assert str(tmp_path / "renders" / "shaped-interpolate") in out
+  assert len(list((tmp_path / "renders" / "shaped-interpolate").glob("rgb_*.png"))) == 2
+
+
+def test_changed_config_is_refused_or_its_stages_are_made_anew(command, done, tmp_path):
+  held = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+  for key, value in (("fit.steps", 8), ("shape.num_rays", 64), ("scene.near", 0.2)):
+    with pytest.raises(InputError, match=f"^{key} changed .*start over$"):
+      command("labelled", f"--config.{key}={value}")
+  with pytest.raises(InputError, match=r"^label\.ridge changed .*--mode=propagate"):
+    command("labelled", "--config.label.ridge=0.5")
+  assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == held
+  out = command("labelled", "--mode=propagate", "--config.label.ridge=0.5")
+  assert str(tmp_path / "labels" / "shaped-cosine") in out
+  assert not Workdir(tmp_path).is_done("evaluate")  # it was made with another ridge
+  out = command("labelled", "--config.label.ridge=0.5")
+  assert "propagate: done before, kept" in out and "evaluate: shaped field" in out
+  command("labelled", "--mode=render", "--config.label.ridge=0.7")  # does not bear on it
+  assert Workdir(tmp_path).is_done("evaluate")
+
+
+def test_oracle_can_be_asked_for_later(command, done, tmp_path):
+  before = checkpoint_times(tmp_path)
+  out = command("labelled", "--config.shape.oracle=true")
+  assert "shape: done before, kept" in out and "propagate: done before, kept" in out
+  assert before.items() < checkpoint_times(tmp_path).items()
+  metrics = metrics_of(tmp_path)
+  assert list(metrics["psnr"]) == ["plain", "shaped", "shaped-oracle"]
+  assert {row["pairs"] for row in metrics["labels"]} == {None, "local", "oracle"}
+
+
+def test_scene_without_labels(command, tmp_path):
+  out = command("bare")
+  assert "propagate: skipped" in out and "--config.label.clicks=FILE" in out
+  metrics = metrics_of(tmp_path)
+  assert metrics["labels"] == [] and list(metrics["psnr"]) == ["plain", "shaped"]
+  assert metrics["depth_error_m"] == {"plain": None, "shaped": None}
+  assert (tmp_path / "report.html").exists() and not (tmp_path / "labels").exists()
+  with pytest.raises(InputError, match=r"^label\.clicks: .*no labels to draw"):
+    command("bare", "--mode=propagate")
+
+
+def test_clicks_label_a_scene_without_labels(command, tmp_path):
+  clicks = [{"frame": "rgb_0", "x": x, "y": 6, "class": c} for x, c in ((2, 3), (13, 7))]
+  path = tmp_path / "mine.json"
+  path.write_text(json.dumps({"classes": {"3": "cup", "7": "jug"}, "clicks": clicks}))
+  command("bare", f"--config.label.clicks={path}")
+  assert metrics_of(tmp_path)["labels"] == []  # nothing to score them against
+  for i in range(6):
+    labels = np.asarray(Image.open(tmp_path / "labels" / "shaped-cosine" / f"rgb_{i}.png"))
+    assert labels.shape == (12, 16) and set(np.unique(labels)) <= {3, 7}
+  assert "jug" in (tmp_path / "report.html").read_text()
+  assert metrics_of(tmp_path)["stages"]["propagate"]["clicks"] == 2
+
+
+def test_a_gone_checkpoint_is_named(command, done, tmp_path):
+  (tmp_path / "checkpoints" / "fit").rename(tmp_path / "elsewhere")
+  with pytest.raises(InputError, match=r"checkpoints/fit is gone"):
+    command("labelled", "--mode=evaluate")
