@@ -13,6 +13,7 @@ from jnerf.config import default_config
 def get_config():
   """Sizes chosen so that all stages end within 20 minutes on two CPU cores."""
   config = default_config()
+  config.scene.format = "replica"
   config.scene.max_pixels = 5_000_000
   config.fit.steps = 2000
   config.shape.oracle = True

@@ -108,7 +108,7 @@ def _features() -> ConfigDict:
 
 def _shape() -> ConfigDict:
   shape = ConfigDict()
-  shape.steps = 300
+  shape.steps = 400
   shape.num_rays = 1024
   shape.learning_rate = 1e-2
   shape.final_learning_rate = 5e-4
@@ -120,7 +120,7 @@ def _shape() -> ConfigDict:
   shape.entities = "pixels"  # pixels | points
   shape.contrast_weight = 3e-3
   shape.norm_weight = 0.0
-  shape.temperature = 0.1
+  shape.temperature = 0.2
   shape.similarity = "cosine"  # cosine | dot
   shape.absolute = True  # |s|, the mutual-information reading
   shape.self_positive = False  # the anchor counts as its own positive
@@ -186,9 +186,9 @@ _AT_LEAST = {
     0: ("seed", "scene.width", "scene.max_pixels", "scene.train_every",
         "scene.train_offset", "scene.test_every", "scene.test_offset", "scene.near",
         "scene.far", "scene.room.seed", "field.mlp.position_octaves",
-        "field.mlp.direction_octaves", "fit.warmup_steps", "fit.final_learning_rate",
+        "field.mlp.direction_octaves", "fit.warmup_steps",
         "fit.interlevel_weight", "fit.distortion_weight", "fit.max_grad_norm",
-        "shape.warmup_steps", "shape.final_learning_rate", "shape.contrast_weight",
+        "shape.warmup_steps", "shape.contrast_weight",
         "shape.norm_weight", "shape.contrast_rays", "shape.threshold_rate",
         "shape.position_scale", "shape.min_positives", "runtime.checkpoint_seconds",
         "runtime.device_data_bytes"),
@@ -205,7 +205,8 @@ _AT_LEAST = {
     8: ("scene.room.width", "scene.room.height"),
 }
 
-_POSITIVE = ("fit.learning_rate", "shape.learning_rate", "shape.temperature",
+_POSITIVE = ("fit.learning_rate", "fit.final_learning_rate", "shape.learning_rate",
+             "shape.final_learning_rate", "shape.temperature",
              "label.bandwidth", "label.ridge", "label.paper_step")
 
 

@@ -198,7 +198,7 @@ def test_sketched_cosines_err_by_one_over_the_root_of_their_number(case):
               for block in np.split(wide[seed], 1024 // size, axis=1)]
     spread.append(np.sqrt(np.mean(np.square(errors))))
   slope = np.polyfit(np.log(sizes), np.log(spread), 1)[0]
-  assert slope == pytest.approx(-0.5, abs=0.05)
+  assert slope == pytest.approx(-0.5, abs=0.08)
   # The spread of the correlation of 1024 Gaussian pairs, by the delta method.
   expected = np.sqrt(np.mean((1 - exact**2)**2) / 1024)
   assert spread[-1] == pytest.approx(expected, rel=0.25)

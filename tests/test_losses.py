@@ -129,3 +129,20 @@ def test_unit_norm_is_zero_at_length_one_and_pulls_there():
   slopes = jax.grad(lambda rows: jnp.sum(losses.unit_norm(rows)))(rows)
   np.testing.assert_allclose(slopes, [[0, 0], [4.8, 6.4], [0, 0], [-0.6, -0.8]],
                              atol=1e-5)
+
+
+def test_ignored_entities_are_as_if_they_were_not_there():
+  generator = np.random.default_rng(5)
+  s = jnp.asarray(generator.uniform(size=(9, 9)))
+  positive = jnp.asarray(generator.uniform(size=(9, 9)) < 0.4)
+  ignored = np.zeros(9, bool)
+  ignored[[2, 5]] = True
+  kept = np.flatnonzero(~ignored)
+  is_self = np.eye(9, dtype=bool)
+  # Void entities have no positives, so they are no anchors either.
+  masked = positive & ~ignored[None, :] & ~ignored[:, None]
+  total, num = losses.info_nce(s, masked, is_self, 0.3, ignored=jnp.asarray(ignored))
+  without = losses.info_nce(s[kept][:, kept], positive[kept][:, kept],
+                            np.eye(7, dtype=bool), 0.3)
+  np.testing.assert_allclose(total, without[0], rtol=1e-5)
+  assert int(num) == int(without[1])

@@ -100,11 +100,11 @@ def test_wrong_flag_names_it(complaint, argument, message):
     ("--mode=propagate", "no finished shaped field; run --mode=shape first"),
     ("--mode=render --config.render.field=shaped-oracle",
      "run --mode=shape with --config.shape.oracle=True first")])
-def test_wrong_setting_is_refused_before_anything_is_written(complaint, argument, message):
+def test_wrong_setting_is_refused_before_writing(complaint, argument, message):
   assert message in complaint(*argument.split())
 
 
-def test_wrong_capture_is_refused_before_anything_is_written(complaint, capture):
+def test_wrong_capture_is_refused_before_writing(complaint, capture):
   def damaged(*parts, content):
     path = capture.joinpath(*parts)
     whole = path.read_bytes()
@@ -156,7 +156,7 @@ def test_workdir_that_cannot_be(complaint, workdir):
 
 
 @pytest.mark.parametrize("argument, key, value", [
-    ("fit.steps=8", "fit.steps", 8), ("fit.learning_rate=1", "fit.learning_rate", 1.0),
+    ("fit.steps=80", "fit.steps", 80), ("fit.learning_rate=1", "fit.learning_rate", 1.0),
     ("shape.oracle=true", "shape.oracle", True), ("scene.path=a=b", "scene.path", "a=b"),
     ("label.protocols=sparse,dense", "label.protocols", ("sparse", "dense")),
     ("label.protocols=('sparse', 'dense')", "label.protocols", ("sparse", "dense")),

@@ -1,4 +1,4 @@
-"""Stages on a tiny capture: what is redone, what is refused, and scenes without labels."""
+"""Stages on a tiny capture: what is redone, what is refused, scenes without labels."""
 
 import json
 import pathlib
@@ -96,7 +96,9 @@ def test_changed_config_is_refused_or_its_stages_are_made_anew(command, done, tm
   with pytest.raises(InputError, match=r"^label\.ridge changed .*--mode=propagate"):
     command("labelled", "--config.label.ridge=0.5")
   assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == held
+  (tmp_path / "labels" / "shaped-cosine" / "stale.png").touch()
   out = command("labelled", "--mode=propagate", "--config.label.ridge=0.5")
+  assert len(list((tmp_path / "labels" / "shaped-cosine").iterdir())) == 6
   assert str(tmp_path / "labels" / "shaped-cosine") in out
   assert not Workdir(tmp_path).is_done("evaluate")  # it was made with another ridge
   out = command("labelled", "--config.label.ridge=0.5")
@@ -133,7 +135,8 @@ def test_clicks_label_a_scene_without_labels(command, tmp_path):
   command("bare", f"--config.label.clicks={path}")
   assert metrics_of(tmp_path)["labels"] == []  # nothing to score them against
   for i in range(6):
-    labels = np.asarray(Image.open(tmp_path / "labels" / "shaped-cosine" / f"rgb_{i}.png"))
+    path = tmp_path / "labels" / "shaped-cosine" / f"rgb_{i}.png"
+    labels = np.asarray(Image.open(path))
     assert labels.shape == (12, 16) and set(np.unique(labels)) <= {3, 7}
   assert "jug" in (tmp_path / "report.html").read_text()
   assert metrics_of(tmp_path)["stages"]["propagate"]["clicks"] == 2

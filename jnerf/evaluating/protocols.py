@@ -94,8 +94,9 @@ def draw_labels(scene: Scene, protocol: str, seed: int, truth=None) -> Labels:
                      "from; name a clicks file in label.clicks")
   present = _present(truth, scene.train)
   if not present.any():
-    raise InputError(f"scene {scene.name}: no training frame is covered to {MIN_SHARE:.1%} "
-                     "by any class; label by a clicks file in label.clicks")
+    raise InputError(f"scene {scene.name}: no training frame is covered to "
+                     f"{MIN_SHARE:.1%} by any class; label by a clicks file in "
+                     "label.clicks")
   richest = int(np.argmax(present.sum(axis=1)))  # the first on ties
   if parsed.kind == "dense":
     return _whole_frame(truth, int(scene.train[richest]), present[richest])

@@ -15,7 +15,7 @@ from jnerf.fields.outputs import FieldOutput
 
 
 def to_unit_cube(points, bounds):
-  """Points `[..., 3]` of the box `bounds` scaled by its longest side, clipped.
+  """Points `[..., 3]` of the box `bounds` scaled by its longest side, clipped to [0, 1).
 
   bounds: `((x, y, z) low, (x, y, z) high)`.
   """
@@ -43,7 +43,8 @@ def density(raw, bounds):
 class GridField(nn.Module):
   """`points [N, S, 3], viewdirs [N, 3] -> FieldOutput`; positions as hash grid.
 
-  bounds: the box it covers; points outside take the value at its surface.
+  bounds: the box it covers; it is evaluated on the cube of the longest side that
+    starts at the low corner, and points outside that are clipped to it.
   density_width: hidden units of the density network.
   geometry_width: features it hands to the colour network.
   color_width: H, units of the layer that feeds `rgb`.

@@ -109,7 +109,7 @@ lookup.defvjp(_lookup_fwd, _lookup_bwd)
 
 
 def _rows(tables, index):
-  return tables.at[index].get(mode="promise_in_bounds")
+  return jnp.asarray(tables).at[index].get(mode="promise_in_bounds")
 
 
 def simplex_corners(x, y, z):

@@ -46,7 +46,8 @@ class MlpField(nn.Module):
       x = nn.relu(nn.Dense(self.width, name=f"trunk_{i}")(x))
       if i == self.skip:
         x = jnp.concatenate([position, x], axis=-1)
-    raw = nn.Dense(1, name="density")(x)[..., 0]
+    # Above zero at the start: a ReLU that is dead everywhere would never learn.
+    raw = nn.Dense(1, bias_init=nn.initializers.constant(0.1), name="density")(x)[..., 0]
     feature = nn.Dense(self.width, name="feature")(x)
     hidden = directional_layer(
         feature, encodings.octaves(viewdirs, self.direction_octaves), self.color_width)

@@ -17,7 +17,6 @@ from jnerf.fields import grid_field, hash_grid
 from jnerf.rendering import compositing, distances
 from jnerf.structs import Rays, Samples
 
-
 # Log-densities travel far (fog to wall: ten units), and a cell is seen by few rays:
 # stored small, they move fast under Adam, whose steps do not know their scale.
 GRID_GAIN = 10.0

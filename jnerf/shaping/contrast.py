@@ -32,7 +32,7 @@ class Recipe:
   sketch_directions: K of the sketch.
   value_channel: `mean` of the channels, or a `random` one each step (paper code).
   entities: `pixels`, or the 3D `points` that the pixels' rays meet.
-  contrast_weight, norm_weight: weights of the two terms; 0 skips a term.
+  contrast_weight, norm_weight: weights of the two terms; the norm's 0 skips it.
   temperature, similarity, absolute, self_positive: see `losses`.
   every: contrast every `every`-th ray of a batch.
   min_positives, max_positives, threshold_rate: see `pairs.adapt_threshold`.
@@ -84,13 +84,14 @@ def shaping_terms(model: Model, params, batch: Batch, samples: Samples,
   similarity = pair_similarity(batch, rendering, gather, recipe)
   positive = similarity > (0.5 if recipe.oracle else threshold)
 
+  void = gather(batch.labels) == 0 if recipe.oracle else None
   loss, num_anchors = losses.info_nce(s, positive, is_self, recipe.temperature,
-                                      recipe.self_positive)
+                                      recipe.self_positive, ignored=void)
   num_anchors = total(num_anchors)
   terms = {"contrast": loss / jnp.maximum(num_anchors, 1)}
   if recipe.norm_weight:
     terms["norm"] = jnp.sum(losses.unit_norm(gradients)) / num_all
-  share = total(jnp.sum(positive & ~is_self)) / (num_all * (num_all - 1))
+  share = total(jnp.sum(positive & ~is_self)) / float(num_all * (num_all - 1))
   if not recipe.oracle:
     threshold = pairs.adapt_threshold(
         threshold, share, min_share=recipe.min_positives,

@@ -28,13 +28,15 @@ def gradient_similarity(anchors, gradients, *, similarity: str = "cosine",
   return jnp.abs(s) if absolute else s
 
 
-def info_nce(s, positive, is_self, temperature: float, self_positive: bool = False):
+def info_nce(s, positive, is_self, temperature: float, self_positive: bool = False,
+             ignored=None):
   """InfoNCE summed over usable anchors, and how many those are.
 
   Per anchor i: `-log(sum_{j in pos(i)} e^{s_ij / tau} / sum_{j != i} e^{s_ij / tau})`.
   s: `[A, N]`; positive: `[A, N]` bool; is_self: `[A, N]` bool, the anchor itself.
   self_positive: the anchor counts as its own positive, as in the paper's code;
     otherwise it takes no part.
+  ignored: `[N]` bool, entities that are neither positive nor negative for anyone.
 
   Anchors without a positive or without a negative say nothing about contrast
   and are left out. Returns `(total [], num_anchors [])`; a mean needs the number
@@ -42,6 +44,8 @@ def info_nce(s, positive, is_self, temperature: float, self_positive: bool = Fal
   """
   positive = (positive | is_self) if self_positive else (positive & ~is_self)
   counted = jnp.ones_like(is_self) if self_positive else ~is_self
+  if ignored is not None:
+    counted &= ~ignored[None, :]
   usable = jnp.any(positive & ~is_self, axis=1) & jnp.any(counted & ~positive, axis=1)
   logits = s / temperature
   # A finite floor keeps rows without positives differentiable; they are masked.

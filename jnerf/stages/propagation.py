@@ -41,6 +41,9 @@ def propagate(session: Session) -> str:
 
   name = f"shaped-{method}"
   folder = session.workdir.folder("labels", name)
+  session.workdir.forget(["propagate"])
+  for stale in folder.glob("*.png"):  # of other clicks, perhaps of other views
+    stale.unlink()
   width, height = scene.size
   only_test = session.config.label.views == "test"
   chosen = scene.test if only_test else range(len(scene.frames))

@@ -129,7 +129,10 @@ class Session:
     return jax.tree.map(lambda leaf: leaf.update(sharding=sharding), shapes)
 
   def _held(self, keep: Sequence[str]) -> list[str]:
-    return [stage for stage in self.workdir.held_stages() if stage in keep]
+    held = self.workdir.held_stages()
+    # An evaluation of the plain field alone does not bind: shaping makes it anew.
+    return [stage for stage in held
+            if stage in keep and (stage != "evaluate" or "shape" in held)]
 
   def _settings(self, stage: str) -> ConfigDict:
     return self.config.fit if stage == "fit" else self.config.shape
