@@ -5,6 +5,11 @@ features (colour and texture statistics), and by ground truth for comparison.
 
   python -m jnerf.main --config=experiments/room.py --workdir=runs/room
   python -m jnerf.main --config=experiments/room.py:smoke --workdir=runs/smoke
+
+Two CPU cores: about 6 minutes, of which 100 s fitting and 2 x 55 s shaping; smoke
+about a minute, nearly all of it compiling. Expect 32 dB on test views and, with one
+click per class in one frame, mIoU 0.45 plain, 0.66 shaped, 0.88 with the oracle's
+pairs. Measured rows: experiments/results/room.json.
 """
 
 from jnerf.config import default_config
@@ -15,10 +20,11 @@ def get_config(size: str = ""):
   config = default_config()
   config.scene.format = "room"
   config.features.kind = "local"
-  config.fit.steps = 1000
+  config.scene.room.num_test = 12
+  config.fit.steps = 850
   config.shape.threshold = 0.75  # a tenth of the pairs of `local` features are above
   config.shape.oracle = True
-  config.label.views = "test"  # of 120 views; the others would take a minute more
+  config.label.views = "test"  # labelling the others would take two minutes more
   if size == "smoke":
     _shrink(config)
   elif size:
@@ -34,5 +40,6 @@ def _shrink(config):
                            samples=8)
   config.fit.update(steps=60, num_rays=256, warmup_steps=10)
   config.shape.update(steps=20, num_rays=256, contrast_rays=128, warmup_steps=5)
-  config.label.update(seeds=2, protocols=("sparse", "dense"))
+  config.label.update(seeds=2, protocols=("sparse", "dense"), views="all",
+                      methods=("cosine", "paper", "bayes"))
   config.runtime.steps_per_call = 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -20,6 +21,7 @@ from jnerf.viewing.report import write_report
 
 NUM_VIEWS = 4
 NUM_CLICKS = 6
+HERO_CLICKS = 3  # the smallest objects of those: they show more than a wall does
 
 
 def write_session_report(session: Session, results: dict[str, FieldResult],
@@ -28,7 +30,7 @@ def write_session_report(session: Session, results: dict[str, FieldResult],
   shown = sets[0] if sets else None
   responses = response_panels(session, shown, tuple(results)) if shown else []
   if responses:
-    picture = hero_image(responses[:3])
+    picture = hero_image(_without_truth(responses[-HERO_CLICKS:]))
     Image.fromarray(picture).save(session.workdir.folder("renders") / "responses.png")
   metrics = session.workdir.read_metrics()
   report = Report(
@@ -40,6 +42,13 @@ def write_session_report(session: Session, results: dict[str, FieldResult],
       curves={stage: _curves(session, stage) for stage in session.fields.values()
               if session.workdir.curves(stage).exists()})
   return write_report(session.workdir.path / "report.html", report)
+
+
+def _without_truth(responses: list[ResponsePanel]) -> list[ResponsePanel]:
+  """The panels without fields that were shaped on ground truth."""
+  return [dataclasses.replace(panel, maps={
+      field: map_ for field, map_ in panel.maps.items() if field != "shaped-oracle"})
+      for panel in responses]
 
 
 def view_panels(session: Session, results: dict[str, FieldResult],

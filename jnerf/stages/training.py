@@ -66,18 +66,18 @@ def _train_stage(session: Session, stage: str, initial_params: Callable[[], Any]
       state_lib.create, optimizer=training.optimizer,
       threshold=session.config.shape.threshold))
   timing = Timing()
-  began = time.perf_counter()
+  # As if the stage had begun earlier by what runs that were cut off spent on it.
+  began = time.perf_counter() - _seconds_of_cut_off_runs(session, stage)
   with Checkpoints(workdir.checkpoints(stage)) as checkpoints:
     state, start = (checkpoints.restore(session.state_template(stage))
                     or (create(initial_params()), 0))
-    with _Log(session, stage, training, start, checkpoints) as log:
+    with _Log(session, stage, training, start, began, checkpoints) as log:
       state = train(state, data, session.key(stage), training, on_call=log.on_call,
                     on_device=num_bytes(data) <= runtime.device_data_bytes, mesh=mesh,
                     timing=timing)
     checkpoints.save(int(state.step), state)
   workdir.mark_done(
-      stage,
-      seconds=_seconds_of_cut_off_runs(session, stage) + time.perf_counter() - began,
+      stage, seconds=time.perf_counter() - began,
       compile_seconds=timing.compile_seconds, steps=int(state.step),
       rays_per_second=timing.rays_per_second, peak_memory_bytes=peak_memory_bytes(),
       num_params=state_lib.num_params(state.params))
@@ -86,14 +86,13 @@ def _train_stage(session: Session, stage: str, initial_params: Callable[[], Any]
 class _Log:
   """Shows, records and checkpoints what a stage does. A context manager."""
 
-  def __init__(self, session, stage, training, start, checkpoints):
+  def __init__(self, session, stage, training, start, began, checkpoints):
     self._session, self._stage = session, stage
     self._training, self._start = training, start
     self._checkpoints = checkpoints
     self._history = History.load(session.workdir.curves(stage), last_step=start)
     self._events = Events(session.workdir.path / "tensorboard" / stage, start=start)
-    self._earlier = _seconds_of_cut_off_runs(session, stage)
-    self._began = self._saved = time.perf_counter()
+    self._began, self._saved = began, time.perf_counter()
     self._progress = None
 
   def __enter__(self):
@@ -123,7 +122,7 @@ class _Log:
       self._events.flush()
       self._checkpoints.save(step, state)
       self._session.workdir.update_metrics(
-          unfinished={self._stage: self._earlier + now - self._began})
+          unfinished={self._stage: now - self._began})
       self._saved = now
 
 
