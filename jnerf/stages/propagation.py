@@ -47,6 +47,8 @@ def propagate(session: Session) -> str:
   width, height = scene.size
   only_test = session.config.label.views == "test"
   chosen = scene.test if only_test else range(len(scene.frames))
+  print(f"propagate: {len(labels.class_ids)} labelled pixels to {len(chosen)} views",
+        flush=True)
   for view in tqdm(chosen, desc="propagate", unit="view",
                    disable=not sys.stderr.isatty()):
     flat, = renderer.map(params, views.rays_of_view(scene, view), scores)
