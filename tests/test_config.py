@@ -7,7 +7,9 @@ from jnerf.errors import InputError
 
 
 def test_defaults_are_valid():
-  validate(default_config())
+  config = default_config()
+  validate(config)
+  assert config == default_config()  # and left as they were
 
 
 @pytest.mark.parametrize("changes", [

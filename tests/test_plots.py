@@ -73,7 +73,8 @@ def test_legend_names_series_and_survives_markup_in_names():
     {"a": [(0, 1e-300), (1, 1e300)]}])
 @pytest.mark.parametrize("log_y", [False, True])
 def test_odd_series_still_make_a_chart(series, log_y):
-  ElementTree.fromstring(curves.line_chart(series, "odd", log_y=log_y))
+  chart = ElementTree.fromstring(curves.line_chart(series, "odd", log_y=log_y))
+  assert chart.tag.endswith("svg")
 
 
 def test_ticks_are_round_and_inside():

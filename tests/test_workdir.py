@@ -198,3 +198,8 @@ def test_second_run_in_one_folder_is_refused_until_the_first_dies(
     first.kill()
   with Workdir(tmp_path).lock():
     assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_an_empty_name_is_not_the_current_folder():
+  with pytest.raises(InputError, match="--workdir is empty"):
+    Workdir("")

@@ -56,6 +56,8 @@ class Workdir:
   """
 
   def __init__(self, path: str | os.PathLike):
+    if not str(path):
+      raise InputError("--workdir is empty; name a folder, e.g. runs/room")
     self.path = pathlib.Path(path)
     existing = next(p for p in (self.path, *self.path.absolute().parents) if _exists(p))
     if not existing.is_dir():
