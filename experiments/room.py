@@ -41,5 +41,5 @@ def _shrink(config):
   config.fit.update(steps=60, num_rays=256, warmup_steps=10)
   config.shape.update(steps=20, num_rays=256, contrast_rays=128, warmup_steps=5)
   config.label.update(seeds=2, protocols=("sparse", "dense"), views="all",
-                      methods=("cosine", "paper", "bayes"))
+                      methods=("cosine", "paper", "bayes"), dimensions=("2d", "3d"))
   config.runtime.steps_per_call = 10

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -46,6 +47,11 @@ def complaint(tmp_path, capture, capsys, monkeypatch):
 def test_missing_flags(complaint):
   assert "--config" in complaint(config=None)
   assert "--workdir" in complaint(workdir=None)
+
+
+def test_3d_without_depth(complaint, capture):
+  shutil.rmtree(capture / "depth")
+  assert "label.dimensions: 3d" in complaint("--config.label.dimensions=3d")
 
 
 @pytest.mark.parametrize("content, message", [

@@ -1,8 +1,9 @@
 """Whole views of a field, rendered chunk by chunk with their gradients.
 
 `ViewRenderer` renders any rays with the gradients `J [N, P]` that labelling works
-on, of the same parameters that were shaped. One compiled program serves all
-views: rays are padded to whole chunks.
+on, of the same parameters that were shaped: gradients of the pixels, or, where
+distances along the rays are given, of the 3D points there. One compiled program
+serves all views: rays are padded to whole chunks.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from jnerf.fields.model import Model
 from jnerf.labeling.response import cosine_response
 from jnerf.scenes import cameras
 from jnerf.shaping import contrast
-from jnerf.structs import Array, Batch, Rays, Rendering, Scene
+from jnerf.structs import Array, Batch, Rays, Rendering, Samples, Scene
 
 
 @struct.dataclass
 class Chunk:
-  """Some rays of a view, rendered.
+  """Some rays of a view, rendered, or points on them.
 
   rendering: of the chunk's rays, padding included; without `samples` its
-    per-sample fields are None.
+    per-sample fields are None. A point is a ray with one opaque sample.
   J: `[n, P]` gradients.
   num: how many of the n rays are no padding.
   """
@@ -55,17 +56,24 @@ class ViewRenderer:
   background: float = 0.5
   samples: bool = False
 
-  def chunks(self, params, rays: Rays) -> Iterator[Chunk]:
-    """The rays, in order, some `chunk` at a time."""
+  def chunks(self, params, rays: Rays, distance=None) -> Iterator[Chunk]:
+    """The rays, in order, some `chunk` at a time.
+
+    distance: `[N]`: not the pixels but the 3D points at these distances.
+    """
     num_rays = rays.origins.shape[0]
     for start in range(0, num_rays, self.chunk):
-      part = _part(rays, start, self.chunk)
-      yield Chunk(*_render(self, params, part), num=min(self.chunk, num_rays - start))
+      part = _part((rays, distance), start, self.chunk)
+      yield Chunk(*_render(self, params, *part), num=min(self.chunk, num_rays - start))
 
-  def map(self, params, rays: Rays, *fns: Callable[[Chunk], Any]) -> list[np.ndarray]:
-    """Applies each `fn: Chunk -> [n, ...]` to all chunks; arrays over all rays."""
+  def map(self, params, rays: Rays, *fns: Callable[[Chunk], Any],
+          distance=None) -> list[np.ndarray]:
+    """Applies each `fn: Chunk -> [n, ...]` to all chunks; arrays over all rays.
+
+    distance: as in `chunks`.
+    """
     results = [[] for _ in fns]
-    for chunk in self.chunks(params, rays):
+    for chunk in self.chunks(params, rays, distance):
       for result, fn in zip(results, fns):
         result.append(np.asarray(fn(chunk))[:chunk.num])
     return [np.concatenate(result) for result in results]
@@ -75,27 +83,46 @@ class ViewRenderer:
     return self.map(params, rays, lambda chunk: chunk.J)[0]
 
 
-def _part(rays: Rays, start: int, num: int) -> Rays:
-  """`num` rays from `start`; past the end, the last one again.
+def _part(rows, start: int, num: int):
+  """`num` rows of every array in `rows` from `start`; past the end, the last one again.
 
   A last chunk of another size would be compiled anew.
   """
-  index = np.minimum(np.arange(start, start + num), rays.origins.shape[0] - 1)
-  return jax.tree.map(lambda leaf: np.asarray(leaf)[index], rays)
+  total = jax.tree.leaves(rows)[0].shape[0]
+  index = np.minimum(np.arange(start, start + num), total - 1)
+  return jax.tree.map(lambda leaf: np.asarray(leaf)[index], rows)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _render(renderer: ViewRenderer, params, rays: Rays):
-  samples = renderer.model.sample(params, rays)
-  rendering = renderer.model.render(params, rays, samples, renderer.background)
-  recipe = dataclasses.replace(renderer.recipe, value_channel="mean", entities="pixels")
+def _render(renderer: ViewRenderer, params, rays: Rays, distance=None):
+  model = renderer.model
+  if distance is None:
+    samples = model.sample(params, rays)
+    rendering = model.render(params, rays, samples, renderer.background)
+  else:
+    rendering = _render_points(model, params, rays, distance)
+    samples = Samples(t=rendering.t)
+  recipe = dataclasses.replace(renderer.recipe, value_channel="mean",
+                               entities="pixels" if distance is None else "points")
   # A constant key: a sketch's directions must be the same in every view.
-  J = contrast.entity_gradients(renderer.model, params, Batch(rays, rendering.rgb),
-                                samples, rendering, jax.random.key(0), recipe)
+  J = contrast.entity_gradients(model, params, Batch(rays, rendering.rgb), samples,
+                                rendering, jax.random.key(0), recipe)
   if not renderer.samples:
     rendering = rendering.replace(t=None, weights=None, sigma=None, hidden=None,
                                   logits=None, proposals=())
   return rendering, J
+
+
+def _render_points(model: Model, params, rays: Rays, distance) -> Rendering:
+  """The points at `distance [N]`, each as a ray that meets nothing but it."""
+  points = rays.origins + distance[:, None] * rays.directions
+  output = model.at_points(params, points[:, None, :], rays.viewdirs)
+  opaque = jnp.ones_like(distance)
+  return Rendering(
+      rgb=jax.nn.sigmoid(output.logits[:, 0]), acc=opaque, distance=distance,
+      distance_median=distance, t=jnp.stack([distance, distance], axis=1),
+      weights=opaque[:, None], sigma=output.sigma, hidden=output.hidden,
+      logits=output.logits)
 
 
 def rays_of_view(scene: Scene, view: int) -> Rays:
@@ -118,6 +145,12 @@ def depth_of_view(scene: Scene, view: int, distance: np.ndarray) -> np.ndarray:
   """`[H, W]` depth along the camera's z from distances `[H * W]` along the rays."""
   per_depth = cameras.distance_per_depth(scene.intrinsics[view], scene.size)
   return (distance.reshape(per_depth.shape) / per_depth).astype(np.float32)
+
+
+def distance_of_view(scene: Scene, view: int) -> np.ndarray:
+  """`[H * W]` distances along the rays at which the view's depth lies, 0 = none."""
+  per_depth = cameras.distance_per_depth(scene.intrinsics[view], scene.size)
+  return (scene.depth[view] * per_depth).astype(np.float32).reshape(-1)
 
 
 def response_map(J, direction) -> jax.Array:

@@ -16,6 +16,7 @@ from jnerf.shaping import parameters
 from jnerf.shaping.contrast import RGB_KERNEL
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.session import FIELD_OF_STAGE, TRAINED, Session
+from jnerf.structs import Scene
 from jnerf.training import devices
 
 
@@ -37,9 +38,16 @@ def check(session: Session, stages: Sequence[str], keep: Sequence[str]) -> None:
     if "propagate" in stages and not sets:
       raise InputError(f"label.clicks: {scene.name} has no labels to draw clicks from; "
                        "click, and give the clicks file as --config.label.clicks=FILE")
+    if sets and "3d" in session.config.label.dimensions and not _has_depth(scene):
+      raise InputError(f"label.dimensions: 3d scores the surface that depth shows, and "
+                       f"the test views of {scene.name} have none; set it to 2d")
   if "evaluate" in stages and min(scene.size) <= 2 * SSIM_RADIUS:
     raise InputError(f"scene.width: images of {scene.size[0]}x{scene.size[1]} are too "
                      f"small to score; take at least {2 * SSIM_RADIUS + 1} pixels a side")
+
+
+def _has_depth(scene: Scene) -> bool:
+  return scene.depth is not None and bool(scene.depth[scene.test].any())
 
 
 def check_trained(session: Session, stage: str) -> None:

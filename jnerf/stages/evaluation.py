@@ -1,12 +1,16 @@
 """The stage `evaluate`: how good the fields and the labels are, and the report.
 
 Every test view is rendered once per field; all sets of clicks and all methods
-score the gradients of that one render.
+score the gradients of that one render. In 3D the same labelled pixels label the
+surface points that the test views' depth shows: gradients of the points themselves,
+whatever the field renders in front of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
+import functools
 import time
 from typing import Any
 
@@ -52,6 +56,11 @@ class Labeler:
   state: Any
   seconds: float = 0.0
 
+  @property
+  def key(self) -> tuple[str, str]:
+    """Names it among the labelers of one field."""
+    return self.label_set.name, self.method
+
   def scores(self, chunk: views.Chunk):
     """`[n, K]` scores of a chunk's rays."""
     began = time.perf_counter()
@@ -95,7 +104,8 @@ def evaluate_fields(session: Session, sets: list[LabelSet]) -> dict[str, FieldRe
     labelers = _fit_labelers(session.scene, renderer, params, sets, methods, scores_fns)
     results[field] = _evaluate_field(
         session.scene, renderer, params, labelers, field=field,
-        pairs=labels_lib.pairs_name(session, field))
+        pairs=labels_lib.pairs_name(session, field),
+        dimensions=session.config.label.dimensions)
   return results
 
 
@@ -119,28 +129,22 @@ def _fit_labelers(scene: Scene, renderer: ViewRenderer, params, sets, methods,
 
 
 def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
-                    labelers: list[Labeler], *, field: str,
-                    pairs: str | None) -> FieldResult:
+                    labelers: list[Labeler], *, field: str, pairs: str | None,
+                    dimensions: Sequence[str]) -> FieldResult:
   """Renders the test views once and scores colour, depth and labels."""
-  test_views, began = {}, time.perf_counter()
-  fitting = sum(labeler.seconds for labeler in labelers)
-  width, height = scene.size
-  for view in scene.test.tolist():
-    rgb, distance, *scores = renderer.map(
-        params, views.rays_of_view(scene, view), lambda chunk: chunk.rendering.rgb,
-        lambda chunk: chunk.rendering.distance_median,
-        *(labeler.scores for labeler in labelers))
-    test_views[view] = TestView(
-        np.clip(rgb, 0, 1).reshape(height, width, 3),
-        views.depth_of_view(scene, view, distance),
-        {(labeler.label_set.name, labeler.method): labeler.labels(flat, scene.size)
-         for labeler, flat in zip(labelers, scores)})
-  scoring = sum(labeler.seconds for labeler in labelers) - fitting
-  rendering_seconds = time.perf_counter() - began - scoring
+  for_points = [dataclasses.replace(labeler) for labeler in labelers]
+  test_views, seconds = _label_views(scene, renderer, params, labelers)
   rows = []
   if scene.semantic is not None:
-    rows = [_row(scene, test_views, labeler, field, pairs, rendering_seconds)
-            for labeler in labelers]
+    name_row = functools.partial(_row, field=field, pairs=pairs)
+    truth = {view: scene.semantic[view] for view in test_views}
+    if "2d" in dimensions:
+      labels = {view: found.labels for view, found in test_views.items()}
+      rows += [name_row(labeler, labels, truth, "2d", seconds) for labeler in labelers]
+    if "3d" in dimensions:
+      labels, seconds = _label_points(scene, renderer, params, for_points)
+      seen = {view: np.where(scene.depth[view] > 0, truth[view], 0) for view in truth}
+      rows += [name_row(labeler, labels, seen, "3d", seconds) for labeler in for_points]
   found, photos = list(test_views.values()), scene.images[scene.test]
   depth_error = None
   if scene.depth is not None and scene.depth[scene.test].any():
@@ -152,20 +156,69 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
       ssim=float(np.mean([metrics.ssim(v.rgb, p) for v, p in zip(found, photos)])))
 
 
-def _row(scene: Scene, test_views: dict[int, TestView], labeler: Labeler, field: str,
-         pairs: str | None, rendering_seconds: float) -> dict:
+def _label_views(scene: Scene, renderer: ViewRenderer, params,
+                 labelers: list[Labeler]) -> tuple[dict[int, TestView], float]:
+  """The test views by their number, and the seconds that rendering them took."""
+  test_views, clock = {}, _RenderingClock(labelers)
+  width, height = scene.size
+  for view in scene.test.tolist():
+    rgb, distance, *scores = renderer.map(
+        params, views.rays_of_view(scene, view), lambda chunk: chunk.rendering.rgb,
+        lambda chunk: chunk.rendering.distance_median,
+        *(labeler.scores for labeler in labelers))
+    test_views[view] = TestView(
+        np.clip(rgb, 0, 1).reshape(height, width, 3),
+        views.depth_of_view(scene, view, distance),
+        {labeler.key: labeler.labels(flat, scene.size)
+         for labeler, flat in zip(labelers, scores)})
+  return test_views, clock.seconds()
+
+
+def _label_points(scene: Scene, renderer: ViewRenderer, params,
+                  labelers: list[Labeler]) -> tuple[dict[int, dict], float]:
+  """Labels of the surface points of every test view, and the seconds of the field.
+
+  `TestView.labels` by view; what they say where no depth is known means nothing.
+  """
+  labels, clock = {}, _RenderingClock(labelers)
+  for view in scene.test.tolist():
+    scores = renderer.map(params, views.rays_of_view(scene, view),
+                          *(labeler.scores for labeler in labelers),
+                          distance=views.distance_of_view(scene, view))
+    labels[view] = {labeler.key: labeler.labels(flat, scene.size)
+                    for labeler, flat in zip(labelers, scores)}
+  return labels, clock.seconds()
+
+
+class _RenderingClock:
+  """Measures time from its making on, what the labelers spend left out."""
+
+  def __init__(self, labelers: list[Labeler]):
+    self._labelers = labelers
+    self._began = time.perf_counter() - self._spent()
+
+  def seconds(self) -> float:
+    return time.perf_counter() - self._spent() - self._began
+
+  def _spent(self):
+    return sum(labeler.seconds for labeler in self._labelers)
+
+
+def _row(labeler: Labeler, labels: dict[int, dict], truth: dict[int, np.ndarray],
+         dimension: str, rendering_seconds: float, *, field: str,
+         pairs: str | None) -> dict:
   """The row of metrics.json for one method and one set of labels.
 
+  labels: `TestView.labels` by view; truth: `[H, W]` classes by view.
   Its seconds are what labelling all test views takes: one render and the method.
   """
   label_set = labeler.label_set
-  num = 1 + max(int(scene.semantic.max()), *label_set.labels.classes)
-  confusion = sum(
-      metrics.confusion_matrix(view.labels[label_set.name, labeler.method],
-                               scene.semantic[index], num)
-      for index, view in test_views.items())
+  num = 1 + max(*labeler.label_set.labels.classes,
+                *(int(classes.max()) for classes in truth.values()))
+  confusion = sum(metrics.confusion_matrix(labels[view][labeler.key], classes, num)
+                  for view, classes in truth.items())
   return score_row(
       method=labeler.method, field=field, pairs=pairs, protocol=label_set.protocol,
-      clicks=len(label_set.labels.class_ids), seed=label_set.seed, dimension="2d",
+      clicks=len(label_set.labels.class_ids), seed=label_set.seed, dimension=dimension,
       confusion=confusion, clicked=label_set.labels.classes,
       seconds=rendering_seconds + labeler.seconds)

@@ -1,0 +1,129 @@
+"""Views and surface points, rendered in chunks with their gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_models
+
+from jnerf.evaluating.protocols import Labels
+from jnerf.labeling import views
+from jnerf.labeling.assignment import make_assignment
+from jnerf.labeling.response import finite_response, linear_response
+from jnerf.scenes import cameras
+from jnerf.shaping import jacobians
+from jnerf.shaping.contrast import RGB_KERNEL, Recipe
+from jnerf.stages.evaluation import Labeler, _evaluate_field
+from jnerf.stages.labels import LabelSet
+from jnerf.structs import Scene
+
+NUM = 20
+DISTANCE = np.linspace(1.2, 2.8, NUM).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model():
+  return tiny_models.grid()
+
+
+@pytest.fixture(scope="module")
+def params(model):
+  return tiny_models.lively_params(model)
+
+
+def gathered(renderer, params, rays, **options):
+  return renderer.map(params, rays, lambda chunk: chunk.rendering.rgb,
+                      lambda chunk: chunk.J, **options)
+
+
+def test_chunks_with_a_remainder_equal_one_render(model, params):
+  rays = tiny_models.rays(NUM)
+  samples = model.sample(params, rays)
+  whole = model.render(params, rays, samples, 0.5)
+  rgb, J = gathered(views.ViewRenderer(model, Recipe(), chunk=8), params, rays)
+  np.testing.assert_allclose(rgb, whole.rgb, atol=1e-6)
+  np.testing.assert_allclose(J, jacobians.closed_form(whole), atol=1e-6)
+
+
+@pytest.mark.parametrize("pattern", [RGB_KERNEL, "field/density/.*|field/rgb/bias"])
+def test_gradients_of_points_are_those_of_their_values(model, params, pattern):
+  """At given distances the entities are the points there, not the pixels."""
+  rays = tiny_models.rays(NUM)
+  points = rays.origins + DISTANCE[:, None] * rays.directions
+  expected = jacobians.by_vjp(
+      lambda *args: jacobians.point_values(model, *args), params, pattern, points,
+      rays.viewdirs)
+  renderer = views.ViewRenderer(model, Recipe(params=pattern), chunk=8)
+  rgb, J = gathered(renderer, params, rays, distance=DISTANCE)
+  np.testing.assert_allclose(J, expected, atol=1e-6)
+  assert np.abs(J).max() > 1e-2
+  np.testing.assert_allclose(
+      rgb.mean(axis=1), jacobians.point_values(model, params, points, rays.viewdirs),
+      atol=1e-6)
+  _, of_pixels = gathered(renderer, params, rays)
+  assert np.abs(J - of_pixels).max() > 1e-2
+
+
+def test_finite_response_of_points_tends_to_their_gradients(model, params):
+  rays = tiny_models.rays(NUM)
+  renderer = views.ViewRenderer(model, Recipe(), chunk=NUM, samples=True)
+  chunk, = renderer.chunks(params, rays, DISTANCE)
+  V = jax.random.normal(jax.random.key(0), (chunk.J.shape[1], 3))
+  finite = finite_response(chunk.rendering.weights, chunk.rendering.hidden,
+                           chunk.rendering.logits, V, step=1e-3, signed=True)
+  np.testing.assert_allclose(finite / 1e-3, linear_response(chunk.J, V), atol=2e-3)
+  assert float(jnp.max(jnp.abs(finite))) > 1e-4
+
+
+def make_scene(depth, semantic):
+  """Two views of the box; the second is the test view."""
+  height, width = depth.shape[1:]
+  poses = np.stack([cameras.look_at((2, 0, 0.5), (0, 0, 0)),
+                    cameras.look_at((0, 2, 0.5), (0, 0, 0))])
+  intrinsics = np.tile(cameras.pinhole_from_fov(width, height, 60.0), (2, 1))
+  images = np.random.default_rng(0).random((2, height, width, 3), np.float32)
+  return Scene(
+      name="box", frames=("a", "b"), images=images, cam_to_world=poses,
+      intrinsics=intrinsics, full_size=(width, height), near=tiny_models.NEAR,
+      far=tiny_models.FAR, bounds=tiny_models.BOUNDS, train=np.array([0]),
+      test=np.array([1]), depth=depth, semantic=semantic)
+
+
+def test_depth_and_distance_undo_one_another():
+  depth = np.random.default_rng(1).uniform(1, 3, (2, 12, 16)).astype(np.float32)
+  scene = make_scene(depth, None)
+  distance = views.distance_of_view(scene, 1)
+  assert distance.shape == (12 * 16,) and (distance >= depth[1].reshape(-1)).all()
+  np.testing.assert_allclose(views.depth_of_view(scene, 1, distance), depth[1], rtol=1e-6)
+  rays = views.rays_of_view(scene, 1)
+  points = rays.origins + distance[:, None] * rays.directions
+  camera = (points - scene.cam_to_world[1, :3, 3]) @ scene.cam_to_world[1, :3, :3]
+  np.testing.assert_allclose(camera[:, 2], depth[1].reshape(-1), rtol=1e-5)
+
+
+def test_points_are_scored_where_depth_is_known(model, params):
+  """3D rows count the points that depth shows and judge the points' own gradients."""
+  generator = np.random.default_rng(2)
+  depth = generator.uniform(1.5, 2.5, (2, 12, 16)).astype(np.float32)
+  depth[1, :, 10:] = 0
+  semantic = generator.integers(1, 3, (2, 12, 16)).astype(np.int32)
+  scene = make_scene(depth, semantic)
+  rows, columns = np.indices((12, 16)).reshape(2, -1)
+  labels = Labels(np.stack([0 * rows, rows, columns], 1), semantic[0].reshape(-1))
+  renderer = views.ViewRenderer(model, Recipe(), chunk=64)
+  method = make_assignment("bayes", bandwidth=0.02, ridge=0.1, paper_step=0.1)
+  labelled = views.rays_of_pixels(scene, labels.pixels)
+  state = method.fit(renderer.gradients(params, labelled), labels.class_ids,
+                     np.array([1, 2]))
+  labeler = Labeler(LabelSet("dense", 0, labels), "bayes", method, method.scores, state)
+  result = _evaluate_field(scene, renderer, params, [labeler], field="plain", pairs=None,
+                           dimensions=("2d", "3d"))
+  assert [row["dimension"] for row in result.rows] == ["2d", "3d"]
+  rays = views.rays_of_view(scene, 1)
+  J = gathered(renderer, params, rays, distance=views.distance_of_view(scene, 1))[1]
+  predicted = 1 + np.argmax(method.scores(state, jnp.asarray(J), None), axis=1)
+  known = depth[1].reshape(-1) > 0
+  right = (predicted == semantic[1].reshape(-1))[known]
+  assert known.sum() == 120 and 0 < right.mean() < 1
+  assert result.rows[1]["total_accuracy"] == pytest.approx(right.mean())
+  assert all(row["seconds"] > 0 for row in result.rows)
