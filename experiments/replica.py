@@ -19,8 +19,9 @@ def get_config():
   config.scene.format = "replica"
   config.scene.max_pixels = 5_000_000
   config.fit.steps = 3000
-  # Longer and gentler than in the room: there is more fine detail to keep.
-  config.shape.update(steps=800, learning_rate=5e-3, final_learning_rate=1e-4,
-                      contrast_weight=1.5e-3)
+  # Longer and gentler than in the room: there is more fine detail to keep. (On
+  # office_0 800 steps at this weight cost 0.7 dB and group no better.)
+  config.shape.update(steps=1200, learning_rate=5e-3, final_learning_rate=1e-4,
+                      contrast_weight=7e-4)
   config.shape.oracle = True
   return config

@@ -120,7 +120,7 @@ def _shape() -> ConfigDict:
   shape.sketch_directions = 256
   shape.value_channel = "mean"  # mean | random (one channel a step)
   shape.entities = "pixels"  # pixels | points
-  shape.contrast_weight = 3e-3
+  shape.contrast_weight = 1e-3
   shape.norm_weight = 0.0
   shape.temperature = 0.2
   shape.similarity = "cosine"  # cosine | dot

@@ -45,7 +45,7 @@ class Recipe:
   sketch_directions: int = 256
   value_channel: str = "mean"
   entities: str = "pixels"
-  contrast_weight: float = 3e-3
+  contrast_weight: float = 1e-3
   norm_weight: float = 0.0
   temperature: float = 0.1
   similarity: str = "cosine"
