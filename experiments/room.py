@@ -6,9 +6,9 @@ features (colour and texture statistics), and by ground truth for comparison.
   python -m jnerf.main --config=experiments/room.py --workdir=runs/room
   python -m jnerf.main --config=experiments/room.py:smoke --workdir=runs/smoke
 
-Two CPU cores: about 6 minutes, of which 100 s fitting and 2 x 55 s shaping; smoke
+Two CPU cores: about 4 minutes, of which 65 s fitting and 2 x 40 s shaping; smoke
 about a minute, nearly all of it compiling. Expect 32 dB on test views and, with one
-click per class in one frame, mIoU 0.45 plain, 0.66 shaped, 0.88 with the oracle's
+click per class in one frame, mIoU 0.45 plain, 0.70 shaped, 0.87 with the oracle's
 pairs. Measured rows: experiments/results/room.json.
 """
 

@@ -34,7 +34,7 @@ def default_config() -> ConfigDict:
 
 def _scene() -> ConfigDict:
   scene = ConfigDict()
-  scene.format = "auto"  # auto | room | replica
+  scene.format = "auto"  # auto | room | replica | nerfstudio | blender
   scene.path = ""  # folder of the capture; unused by the procedural room
   scene.width = 0  # working width in pixels; 0 keeps the files' own
   scene.max_pixels = 0  # without a width: halve until V*H*W is below; 0 = never
@@ -45,6 +45,7 @@ def _scene() -> ConfigDict:
   scene.hfov = 90.0  # degrees; where the capture brings no intrinsics
   scene.near = 0.0  # 0: from depth, else from the cameras
   scene.far = 0.0
+  scene.strict = False  # whether a frame without its image is an error
   scene.bounds = ()  # xmin, ymin, zmin, xmax, ymax, zmax; () = as near and far
   scene.room = ConfigDict()  # the procedural room
   scene.room.seed = 0
@@ -170,7 +171,7 @@ def _runtime() -> ConfigDict:
 
 
 _CHOICES = {
-    "scene.format": ("auto", "room", "replica"),
+    "scene.format": ("auto", "room", "replica", "nerfstudio", "blender"),
     "field.kind": ("grid", "mlp"),
     "field.grid.interpolation": ("tetrahedral", "trilinear"),
     "fit.background": ("random", "black", "white", "grey"),

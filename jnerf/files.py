@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, whatever interrupts the writer."""
+"""JSON in and out; files that are either whole or absent, whatever interrupts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 from typing import Any
+
+from jnerf.errors import InputError
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> pathlib.Path:
@@ -39,6 +41,24 @@ def write_json(path: str | os.PathLike, value: Any) -> pathlib.Path:
   """
   text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
   return write_atomically(path, (text + "\n").encode())
+
+
+def read_json_object(path: str | os.PathLike) -> dict[str, Any]:
+  """The JSON object in the file `path`, which the user gave.
+
+  Raises InputError for what cannot be read or is no object; FileNotFoundError where
+  there is no file, for only the caller knows whether it has to be there.
+  """
+  try:
+    raw = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+  except FileNotFoundError:
+    raise
+  except (OSError, ValueError, RecursionError) as error:
+    raise InputError(f"{path}: is not readable JSON ({error}); mend or remove it"
+                     ) from None
+  if not isinstance(raw, dict):
+    raise InputError(f"{path}: must hold one JSON object; mend or remove it")
+  return raw
 
 
 def _sync_folder(folder: pathlib.Path) -> None:

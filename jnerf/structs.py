@@ -112,8 +112,9 @@ class Scene:
   frames: V frame names, e.g. `rgb_12`; clicks and label files use them.
   images: `[V, H, W, 3]` float32 in [0, 1].
   cam_to_world: `[V, 4, 4]` float64 rigid poses, OpenCV axes.
-  intrinsics: `[V, 4]` float64 `fx, fy, cx, cy` in pixels of `images`, with
-    pixel centres at integer + 0.5 (an image's exact middle is `W / 2, H / 2`).
+  intrinsics: `[V, 4 or 9]` float64 `fx, fy, cx, cy` in pixels of `images`, with
+    pixel centres at integer + 0.5 (an image's exact middle is `W / 2, H / 2`);
+    a lens's distortion `k1, k2, p1, p2, k3` after them (`cameras`).
   full_size: `(width, height)` of the files; clicks are given in its pixels.
   near, far: distances along a ray between which everything visible lies.
   bounds: `[2, 3]` corners of the axis-aligned box that the field covers.
@@ -122,6 +123,8 @@ class Scene:
   semantic: `[V, H, W]` int32 class ids, 0 = void; or None.
   instance: `[V, H, W]` int32 instance ids, 0 = void; or None.
   class_names: class id to name, for every class in `semantic`, and 0.
+  alpha: `[V, H, W]` float32 opacity of the photographs, whose `images` are then
+    over black; or None where all are opaque.
   source: where it came from and by which conventions it was read (one line).
   """
 
@@ -141,7 +144,15 @@ class Scene:
   instance: np.ndarray | None = None
   class_names: dict[int, str] = struct.field(
       pytree_node=False, default_factory=dict)
+  alpha: np.ndarray | None = None
   source: str = struct.field(pytree_node=False, default="")
+
+  def photos(self, views, background: float) -> np.ndarray:
+    """`[n, H, W, 3]` images of `views`, over a grey level where they are transparent."""
+    if self.alpha is None:
+      return self.images[views]
+    behind = np.float32(background) * (1 - self.alpha[views][..., None])
+    return self.images[views] + behind
 
   @property
   def size(self) -> tuple[int, int]:

@@ -48,7 +48,7 @@ def test_capture_one_folder_deeper_is_pointed_out(root):
 
 
 def test_unknown_format_and_useless_path(root):
-  assert "give auto, room or replica" in complaint(root, format="nerf")
+  assert "give one of auto, room, replica, nerf" in complaint(root, format="nerf")
   assert "reads no folder" in complaint(root, format="room")
 
 

@@ -1,5 +1,6 @@
 """Cameras: conventions, round trips, and what a resize does to intrinsics."""
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,3 +94,72 @@ def test_view_rays_run_row_by_row():
 def test_distance_per_depth():
   ratio = cameras.distance_per_depth(np.array([2.0, 2.0, 1.5, 0.5]), (3, 1))
   np.testing.assert_allclose(ratio, [[np.sqrt(1.25), 1.0, np.sqrt(1.25)]])
+
+
+LENSES = {  # what phones, action cameras and machine-vision lenses have
+    "barrel": [-0.28, 0.09, 4e-4, -7e-4, -0.012],
+    "pincushion": [0.058, -0.08, -1e-3, 2e-4, 0],
+    "wide": [-0.12, 0.015, 0, 0, 0], "none": [0, 0, 0, 0, 0]}
+
+
+def lens(name) -> np.ndarray:
+  return np.concatenate([INTRINSICS, LENSES[name]])
+
+
+def image_xy(num=400):
+  return np.random.default_rng(3).uniform(0, [160, 122], (num, 2))
+
+
+@pytest.mark.parametrize("name", LENSES)
+def test_distortion_agrees_with_opencv(name):
+  points = np.random.default_rng(4).uniform([-0.5, -0.4, 1], [0.5, 0.4, 1], (200, 3))
+  fx, fy, cx, cy = INTRINSICS
+  matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+  expected = cv2.projectPoints(points, np.zeros(3), np.zeros(3), matrix,
+                               np.array(LENSES[name], np.float64))[0][:, 0]
+  found, _ = cameras.project(points, np.eye(4), lens(name), xnp=np)
+  np.testing.assert_allclose(found, expected, atol=1e-9)
+  back = cameras.pixel_directions(found, np.tile(lens(name), (200, 1)), np)
+  np.testing.assert_allclose(back, points, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", LENSES)
+@pytest.mark.parametrize("xnp", [np, jnp])
+def test_rays_of_a_lens_come_back_to_their_pixels(name, xnp):
+  """In single precision, as training casts them, to a thousandth of a pixel."""
+  xy = image_xy().astype(np.float32)
+  intrinsics = np.tile(lens(name).astype(np.float32), (len(xy), 1))
+  poses = np.tile(POSE.astype(np.float32), (len(xy), 1, 1))
+  rays = cameras.cast_rays(xnp.asarray(xy), xnp.asarray(poses), xnp.asarray(intrinsics),
+                           0.1, 5.0, xnp)
+  points = np.asarray(rays.origins, np.float64) + 2 * np.asarray(rays.directions)
+  back, _ = cameras.project(points, POSE, lens(name), xnp=np)
+  np.testing.assert_allclose(back, xy, atol=1e-3)
+  if name != "none":
+    pinhole, _ = cameras.project(points, POSE, INTRINSICS, xnp=np)
+    assert np.abs(pinhole - xy).max() > 0.1  # the lens does bend them
+
+
+def test_a_pinhole_with_zero_distortion_is_the_same_camera():
+  xy = image_xy()
+  np.testing.assert_allclose(
+      cameras.pixel_directions(xy, np.tile(lens("none"), (400, 1)), np),
+      cameras.pixel_directions(xy, np.tile(INTRINSICS, (400, 1)), np), atol=1e-15)
+  np.testing.assert_allclose(cameras.distance_per_depth(lens("none"), (16, 12)),
+                             cameras.distance_per_depth(INTRINSICS, (16, 12)))
+
+
+def test_distortion_stays_when_the_image_is_resized_or_recentred():
+  small = cameras.scale_intrinsics(lens("barrel"), (160, 120), (80, 40))
+  np.testing.assert_allclose(small[4:], LENSES["barrel"])
+  np.testing.assert_allclose(small[:4], INTRINSICS * [1 / 2, 1 / 3, 1 / 2, 1 / 3])
+  moved = cameras.from_integer_centres(lens("barrel")) - lens("barrel")
+  np.testing.assert_allclose(moved, [0, 0, 0.5, 0.5, 0, 0, 0, 0, 0])
+
+
+def test_undistorting_is_finite_everywhere():
+  """Far beyond the image a lens model folds back; that must not poison a batch."""
+  xy = np.stack(np.meshgrid(*[np.linspace(-30, 30, 41)] * 2), -1).reshape(-1, 2)
+  for name in LENSES:
+    coefficients = np.tile(LENSES[name], (len(xy), 1))
+    assert np.isfinite(cameras.undistort(xy, coefficients, np)).all()

@@ -6,8 +6,9 @@ import pathlib
 import numpy as np
 import pytest
 import tiny_replica
+import tiny_transforms
 
-from jnerf.scenes import inspection, replica
+from jnerf.scenes import inspection, replica, transforms
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 PALETTE = np.array([[0, 0, 0], [250, 0, 0], [0, 250, 0]], np.uint8)
@@ -70,6 +71,18 @@ def test_warnings(scene):
       cam_to_world=poses, images=pictures)
   assert "nearly equal" not in warnings_of(images=pictures)  # elsewhere, same picture
   assert "depth is known for 0% of pixels" in warnings_of(depth=0 * scene.depth)
+
+
+def test_a_lens_is_shown_and_cameras_around_an_object_are_no_mistake(tmp_path):
+  root = tiny_transforms.write(tmp_path / "cap", **tiny_transforms.LENS)
+  around = transforms.load_transforms(root, bounds=(-1, -1, -1, 1, 1, 1))
+  result = inspection.inspect_scene(around)
+  text = inspection.format_inspection(result)
+  assert "lens        k1 0.05  k2 -0.02  p1 0.001  p2 -0.002  k3 0" in text
+  assert len(result["cameras"]["outside_bounds"]) == 6 and "are outside" not in text
+  some = inspection.inspect_scene(transforms.load_transforms(
+      root, bounds=(-1, -1, -1, 4, 4, 4)))
+  assert any("are outside scene.bounds" in line for line in some["warnings"])
 
 
 def test_contact_sheet_shows_frames_and_labels(scene):

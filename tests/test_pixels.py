@@ -67,6 +67,27 @@ def test_host_and_device_gather_the_same_batch(scene, maps, with_all):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("xnp", [np, jnp])
+def test_transparent_photographs_show_the_background(scene, xnp):
+  alpha = np.random.default_rng(0).random(scene.images.shape[:3]).astype(np.float32)
+  cut = scene.replace(images=scene.images * alpha[..., None], alpha=alpha)
+  data = pixels.pixel_data(cut)
+  chosen = np.asarray(pixels.draw_pixels(jax.random.key(3), 50, data.shape))
+  behind = np.random.default_rng(1).random((50, 3)).astype(np.float32)
+  batch = pixels.gather_batch(data, chosen, xnp, xnp.asarray(behind))
+  view, row, column = chosen.T
+  a = alpha[scene.train][view, row, column][:, None]
+  photo = scene.images[scene.train][view, row, column]
+  np.testing.assert_allclose(batch.rgb, a * photo + (1 - a) * behind, atol=1e-6)
+  np.testing.assert_array_equal(batch.background, behind)
+  np.testing.assert_array_equal(  # over black they are as they are stored
+      pixels.gather_batch(data, chosen, np).rgb, data.images[view, row, column])
+  np.testing.assert_allclose(cut.photos(scene.test, 0.0), cut.images[scene.test])
+  white = cut.photos(int(scene.test[0]), 1.0)
+  np.testing.assert_allclose(white, cut.images[scene.test[0]]
+                             + 1 - alpha[scene.test[0], ..., None], atol=1e-6)
+
+
 def test_draws_are_repeatable_and_reach_every_pixel():
   shape = (3, 4, 5)
   drawn = np.asarray(pixels.draw_pixels(jax.random.key(0), 6000, shape))

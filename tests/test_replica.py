@@ -10,7 +10,7 @@ import tiny_replica
 
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import bounds, cameras, images, load, replica, splits
+from jnerf.scenes import bounds, cameras, images, load, replica, splits, stacks
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
@@ -148,7 +148,7 @@ def test_split_rules():
     ((601, 341), 10, 0, 10 * 301 * 171, (300, 170)),
     ((600, 340), 81, 600, 1, (600, 340))])  # a width given wins
 def test_working_size(full, num, width, max_pixels, expected):
-  assert replica.working_size(full, num, width, max_pixels) == expected
+  assert stacks.working_size(full, num, width, max_pixels) == expected
 
 
 def test_area_resize_equals_a_loop_over_overlaps():

@@ -10,13 +10,12 @@ working images may be smaller. `negative` may be left out.
 
 from __future__ import annotations
 
-import json
 import pathlib
 
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.files import write_json
+from jnerf.files import read_json_object, write_json
 from jnerf.structs import Click, Clicks, Scene
 
 ENTRY_KEYS = ("frame", "x", "y", "class")
@@ -30,12 +29,10 @@ def read_clicks(path: str | pathlib.Path, scene: Scene) -> Clicks:
   integer.
   """
   try:
-    raw = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    raw = read_json_object(path)
   except FileNotFoundError:
     raise InputError(f"{path}: no such clicks file") from None
-  except (OSError, ValueError, RecursionError) as error:
-    raise InputError(f"{path}: is not readable JSON ({error})") from None
-  if not isinstance(raw, dict) or not {"classes", "clicks"} <= set(raw):
+  if not {"classes", "clicks"} <= set(raw):
     raise InputError(f"{path}: must hold a JSON object with \"classes\" and \"clicks\"")
   unknown = sorted(set(raw) - {"classes", "clicks", "negative"})
   if unknown:

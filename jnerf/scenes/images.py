@@ -27,21 +27,26 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError,
 
 
 def read_image(path: str | pathlib.Path) -> np.ndarray:
-  """`[H, W, 3]` float32 colour in [0, 1].
+  """`[H, W, 3]` float32 colour in [0, 1]; transparent parts are over black.
 
-  Takes grey, palette and RGB files of 8 bits a channel, and 16-bit grey. An
-  alpha channel is composited over black.
+  Takes what `read_rgba` takes.
+  """
+  return read_rgba(path)[..., :3]
+
+
+def read_rgba(path: str | pathlib.Path) -> np.ndarray:
+  """`[H, W, 4]` float32 in [0, 1]: colour over black, and opacity.
+
+  Takes grey, palette and RGB files of 8 bits a channel, and 16-bit grey, with or
+  without an alpha channel.
   """
   image = _open(path)
   if image.mode.startswith("I;16"):
-    grey = np.asarray(image).astype(np.float32) / 65535
-    return np.repeat(grey[..., None], 3, axis=-1)
-  has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-  values = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
-  colour = values[..., :3].astype(np.float32) / 255
-  if has_alpha:
-    colour *= values[..., 3:].astype(np.float32) / 255
-  return colour
+    grey = np.asarray(image).astype(np.float32)[..., None] / 65535
+    return np.concatenate([grey, grey, grey, np.ones_like(grey)], axis=-1)
+  values = np.asarray(image.convert("RGBA")).astype(np.float32) / 255
+  values[..., :3] *= values[..., 3:]
+  return values
 
 
 def read_labels(path: str | pathlib.Path) -> np.ndarray:

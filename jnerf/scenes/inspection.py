@@ -133,7 +133,7 @@ def format_inspection(result: dict) -> str:
   """The inspection as text for a terminal."""
   views, (low, high) = result["views"], np.array(result["bounds"])
   size, full = ("x".join(map(str, result[key])) for key in ("size", "full_size"))
-  fx, fy, cx, cy = result["intrinsics"]
+  fx, fy, cx, cy, *lens = result["intrinsics"]
   lines = [
       f"{result['name']}: {result['source']}", "",
       f"views       {views['all']}: {views['train']} train, {views['test']} test",
@@ -141,6 +141,8 @@ def format_inspection(result: dict) -> str:
       f"intrinsics  fx {fx:.2f}  fy {fy:.2f}  cx {cx:.2f}  cy {cy:.2f}  "
       f"({result['hfov']:.1f} degrees wide)"
       + ("" if result["one_camera"] else ", median"),
+      *([f"lens        k1 {lens[0]:.4g}  k2 {lens[1]:.4g}  p1 {lens[2]:.4g}  "
+         f"p2 {lens[3]:.4g}  k3 {lens[4]:.4g}"] if lens else []),
       f"near, far   {result['near']:.3g}, {result['far']:.3g}",
       f"bounds      {_vector(low)} to {_vector(high)}",
       f"cameras     within {_vector(result['cameras']['low'])} to "
@@ -231,7 +233,7 @@ def _warnings(result: dict) -> list[str]:
   elif result["depth"]["known"] < 0.5:
     warnings.append(f"depth is known for {result['depth']['known']:.0%} of pixels only")
   outside = result["cameras"]["outside_bounds"]
-  if outside:
+  if 0 < len(outside) < result["views"]["all"]:  # all: they look at an object
     warnings.append(f"{len(outside)} cameras are outside scene.bounds: {_some(outside)}")
   for a, b in result["equal_frames"][:5]:
     warnings.append(f"frames {a} and {b} are nearly equal")

@@ -11,8 +11,23 @@ import pathlib
 from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
-from jnerf.scenes import local_features, precomputed_features, replica, room
+from jnerf.scenes import (
+  local_features,
+  precomputed_features,
+  replica,
+  room,
+  transforms,
+)
 from jnerf.structs import FeatureMaps, Scene
+
+# Layouts of captures in the order in which they are looked for: how to tell one, and
+# by which parts.
+LAYOUTS = {
+    "replica": (replica.is_replica, f"{replica.IMAGE_FOLDER}/ and {replica.TRAJECTORY}"),
+    "nerfstudio": (transforms.is_nerfstudio, transforms.FILE),
+    "blender": (transforms.is_blender, transforms.SPLIT_FILES["train"]),
+}
+FORMATS = ("auto", "room", *LAYOUTS)
 
 
 def load_scene(config: ConfigDict) -> Scene:
@@ -22,8 +37,9 @@ def load_scene(config: ConfigDict) -> Scene:
   that the folder has; `Scene.source` says which and why.
   """
   settings = config.scene
-  if settings.format not in ("auto", "room", "replica"):
-    raise InputError(f"scene.format={settings.format!r}: give auto, room or replica")
+  if settings.format not in FORMATS:
+    raise InputError(f"scene.format={settings.format!r}: give one of "
+                     f"{', '.join(FORMATS)}")
   kind, reason = settings.format, f"scene.format={settings.format}"
   if kind == "auto":
     kind, reason = _recognise(settings.path)
@@ -36,13 +52,15 @@ def load_scene(config: ConfigDict) -> Scene:
         num_train=settings.room.num_train, num_test=settings.room.num_test,
         seed=settings.room.seed)
   else:
-    _require_replica(settings.path)
-    scene = replica.load_replica(
-        settings.path, width=settings.width, max_pixels=settings.max_pixels,
-        train_every=settings.train_every, train_offset=settings.train_offset,
-        test_every=settings.test_every, test_offset=settings.test_offset,
-        hfov=settings.hfov, near=settings.near, far=settings.far,
-        bounds=settings.bounds)
+    _require(kind, settings.path)
+    common = {name: settings[name] for name in (
+        "width", "max_pixels", "train_every", "train_offset", "test_every",
+        "test_offset", "near", "far", "bounds")}
+    if kind == "replica":
+      scene = replica.load_replica(settings.path, hfov=settings.hfov, **common)
+    else:
+      scene = transforms.load_transforms(
+          settings.path, blender=kind == "blender", strict=settings.strict, **common)
   return scene.replace(source=f"{scene.source} [{reason}]")
 
 
@@ -73,18 +91,33 @@ def _recognise(path: str) -> tuple[str, str]:
   """`(format, why)` of the capture in `path`."""
   if not path:
     return "room", "auto: no scene.path, so the procedural room"
-  _require_replica(path)
-  return "replica", (f"auto: found {replica.IMAGE_FOLDER}/ and {replica.TRAJECTORY}, so "
-                     "the Replica layout")
-
-
-def _require_replica(path: str) -> None:
-  """Raises `InputError`, with what was looked for, unless `path` is a capture."""
+  for kind, (is_kind, parts) in LAYOUTS.items():
+    if is_kind(path):
+      return kind, f"auto: found {parts}, so the {kind} layout"
   root = pathlib.Path(path)
-  wanted = f"{replica.IMAGE_FOLDER}/ and {replica.TRAJECTORY} (the Replica layout)"
+  if not root.is_dir():
+    raise InputError(f"scene.path={path}: no such folder; give one with {_all_parts()}")
+  raise InputError(f"scene.path={path}: lacks {_all_parts()}{_hint(root)}")
+
+
+def _require(kind: str, path: str) -> None:
+  """Raises `InputError`, with what was looked for, unless `path` is of that kind."""
+  is_kind, parts = LAYOUTS[kind]
+  root = pathlib.Path(path)
   if not path or not root.is_dir():
-    raise InputError(f"scene.path={path}: no such folder; give one with {wanted}")
-  if not replica.is_replica(root):
-    inner = sorted(p.parent for p in root.glob(f"*/{replica.TRAJECTORY}"))
-    hint = f"; did you mean {inner[0]}?" if inner else "; no other layout is known"
-    raise InputError(f"scene.path={path}: lacks {wanted}{hint}")
+    raise InputError(f"scene.path={path}: no such folder; give one with {parts} (the "
+                     f"{kind} layout)")
+  if not is_kind(root):
+    raise InputError(f"scene.path={path}: lacks {parts} (the {kind} layout)"
+                     f"{_hint(root)}")
+
+
+def _all_parts() -> str:
+  return "; or ".join(f"{parts} ({kind})" for kind, (_, parts) in LAYOUTS.items())
+
+
+def _hint(root: pathlib.Path) -> str:
+  """Where a capture lies if one folder deeper."""
+  inner = sorted(folder for folder in root.glob("*/")
+                 if any(is_kind(folder) for is_kind, _ in LAYOUTS.values()))
+  return f"; did you mean {inner[0]}?" if inner else "; no other layout is known"

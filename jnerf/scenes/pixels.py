@@ -22,9 +22,10 @@ class PixelData:
   """All that batches are gathered from, of the training views.
 
   images: `[V, H, W, 3]` float32 in [0, 1].
-  cam_to_world: `[V, 4, 4]` float32; intrinsics: `[V, 4]` float32.
+  cam_to_world: `[V, 4, 4]` float32; intrinsics: `[V, 4 or 9]` float32.
   features: `[V, h, w, F]` visual features on their patch grid, or None.
   labels: `[V, H, W]` int32 ground-truth classes, only for the oracle, or None.
+  alpha: `[V, H, W]` float32 opacity, where `images` are over black; or None.
   near, far: distances along every ray.
   """
 
@@ -35,6 +36,7 @@ class PixelData:
   far: float = struct.field(pytree_node=False)
   features: Array | None = None
   labels: Array | None = None
+  alpha: Array | None = None
 
   @property
   def shape(self) -> tuple[int, int, int]:
@@ -59,7 +61,8 @@ def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
       intrinsics=scene.intrinsics[views].astype(np.float32),
       near=float(scene.near), far=float(scene.far),
       features=None if feature_maps is None else feature_maps.grid[views],
-      labels=scene.semantic[views] if with_labels else None)
+      labels=scene.semantic[views] if with_labels else None,
+      alpha=None if scene.alpha is None else scene.alpha[views])
 
 
 def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int]) -> jax.Array:
@@ -71,8 +74,12 @@ def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int]) -> jax.Ar
                             dtype=jnp.int32)
 
 
-def gather_batch(data: PixelData, pixels, xnp=jnp) -> Batch:
-  """What the step needs at `pixels [N, 3]` (view, row, column)."""
+def gather_batch(data: PixelData, pixels, xnp=jnp, background=None) -> Batch:
+  """What the step needs at `pixels [N, 3]` (view, row, column).
+
+  background: `[N, 3]`, what is behind the field and behind transparent photographs;
+    None for black.
+  """
   view, row, column = pixels[:, 0], pixels[:, 1], pixels[:, 2]
   xy = (xnp.stack([column, row], axis=-1) + 0.5).astype(xnp.float32)
   rays = cameras.cast_rays(xy, data.cam_to_world[view], data.intrinsics[view],
@@ -84,5 +91,8 @@ def gather_batch(data: PixelData, pixels, xnp=jnp) -> Batch:
     features = precomputed_features.sample_features(data.features, view, xy / extent, xnp)
   if data.labels is not None:
     labels = data.labels[view, row, column]
-  return Batch(rays=rays, rgb=data.images[view, row, column], features=features,
-               labels=labels)
+  rgb = data.images[view, row, column]
+  if data.alpha is not None and background is not None:
+    rgb = rgb + (1 - data.alpha[view, row, column][:, None]) * background
+  return Batch(rays=rays, rgb=rgb, features=features, labels=labels,
+               background=background)

@@ -15,7 +15,7 @@ in the order of their numbers, and pose k belongs to the k-th image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import pathlib
 import re
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.scenes import bounds as extents
-from jnerf.scenes import cameras, images, replica_info, splits, trajectory
+from jnerf.scenes import cameras, images, replica_info, splits, stacks, trajectory
 from jnerf.structs import Scene
 
 IMAGE_FOLDER, TRAJECTORY = "rgb", "traj_w_c.txt"
@@ -61,19 +61,20 @@ def load_replica(path: str | pathlib.Path, *, width: int = 0, max_pixels: int = 
   paths, poses = [files[number] for number in numbers], poses[kept]
 
   full_size = images.image_size(paths[0])
-  size = working_size(full_size, len(kept), width, max_pixels)
+  size = stacks.working_size(full_size, len(kept), width, max_pixels)
   intrinsics, origin = replica_info.intrinsics(info, full_size, hfov)
   intrinsics = np.tile(cameras.scale_intrinsics(intrinsics, full_size, size),
                        (len(kept), 1))
-  colour = _stack(paths, images.read_image, images.resize_area, full_size, size,
-                  paths[0].name)
+  colour = stacks.read_stack(paths, images.read_image, images.resize_area, full_size,
+                             size, paths[0].name)
   layers = {}
   for folder, read in (("depth", images.read_depth),
                        ("semantic_class", images.read_labels),
                        ("semantic_instance", images.read_labels)):
     if (root / folder).is_dir():
-      layers[folder] = _stack(_partners(root / folder, numbers, paths), read,
-                              images.resize_nearest, full_size, size, paths[0].name)
+      layers[folder] = stacks.read_stack(
+          _partners(root / folder, numbers, paths), read, images.resize_nearest,
+          full_size, size, paths[0].name)
 
   train, test = np.searchsorted(kept, train), np.searchsorted(kept, test)
   depth, semantic = layers.get("depth"), layers.get("semantic_class")
@@ -109,25 +110,6 @@ def numbered_files(folder: pathlib.Path) -> dict[int, pathlib.Path]:
   return dict(sorted(files.items()))
 
 
-def working_size(full_size: tuple[int, int], num_views: int, width: int,
-                 max_pixels: int) -> tuple[int, int]:
-  """`(width, height)` to read images of `full_size` at; see `load_replica`."""
-  full_width, full_height = full_size
-  if width > full_width or width < 0:
-    raise InputError(f"scene.width={width}: the files are {full_width} pixels wide; give "
-                     "at most that, or 0 for their own width")
-  if max_pixels < 0:
-    raise InputError(f"scene.max_pixels={max_pixels}: give 0 or more")
-  if width:
-    return width, max(1, round(full_height * width / full_width))
-  factor = 1
-  size = full_size
-  while 0 < max_pixels < num_views * size[0] * size[1] and min(size) > 1:
-    factor *= 2
-    size = (max(1, round(full_width / factor)), max(1, round(full_height / factor)))
-  return size
-
-
 def _poses(path: pathlib.Path, files: dict[int, pathlib.Path]) -> np.ndarray:
   """`[V, 4, 4]` poses of the numbered images `files`, as many as those."""
   poses, places = trajectory.read_trajectory(path)
@@ -156,23 +138,6 @@ def _partners(folder: pathlib.Path, numbers: Sequence[int],
       raise InputError(f"{folder}: has no {folder.name}_{number}.png for {path.name}; "
                        f"restore it, or move the whole folder away")
   return [files[number] for number in numbers]
-
-
-def _stack(paths: Sequence[pathlib.Path], read: Callable, resize: Callable,
-           full_size: tuple[int, int], size: tuple[int, int], like: str) -> np.ndarray:
-  """All files at the working size, `[V, H, W, ...]`; one file in memory at a time.
-
-  like: names the image that has `full_size`, for the message where one has not.
-  """
-  stack = None
-  for i, path in enumerate(paths):
-    array = read(path)
-    images.check_size(path, array, full_size, like)
-    small = resize(array, size)
-    if stack is None:
-      stack = np.empty((len(paths), *small.shape), small.dtype)
-    stack[i] = small
-  return stack
 
 
 def _class_names(names: dict[int, str], semantic: np.ndarray | None) -> dict[int, str]:

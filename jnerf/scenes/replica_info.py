@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.files import read_json_object
 from jnerf.scenes import cameras
 
 
@@ -35,14 +35,9 @@ class Info:
 def read_info(path: pathlib.Path) -> Info:
   """Reads `path`; a file that is not there says nothing. Raises `InputError`."""
   try:
-    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw = read_json_object(path)
   except FileNotFoundError:
     return Info(path)
-  except (OSError, ValueError, RecursionError) as error:
-    raise InputError(
-        f"{path}: is not readable JSON ({error}); mend or remove it") from None
-  if not isinstance(raw, dict):
-    raise InputError(f"{path}: must hold one JSON object; mend or remove it")
   focal = _numbers(path, raw, ("fx", "fy", "cx", "cy"), (int, float))
   if focal and not (np.isfinite(focal).all() and focal[0] > 0 and focal[1] > 0):
     raise InputError(f"{path}: fx, fy, cx, cy are {focal}; give finite numbers with "

@@ -145,7 +145,8 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
       labels, seconds = _label_points(scene, renderer, params, for_points)
       seen = {view: np.where(scene.depth[view] > 0, truth[view], 0) for view in truth}
       rows += [name_row(labeler, labels, seen, "3d", seconds) for labeler in for_points]
-  found, photos = list(test_views.values()), scene.images[scene.test]
+  found = list(test_views.values())
+  photos = scene.photos(scene.test, renderer.background)
   depth_error = None
   if scene.depth is not None and scene.depth[scene.test].any():
     depth_error = metrics.median_depth_error(

@@ -55,6 +55,7 @@ def view_panels(session: Session, results: dict[str, FieldResult],
                 shown: LabelSet | None) -> list[ViewPanel]:
   """Evenly chosen test views with what every field and the primary method made."""
   scene, method = session.scene, session.config.label.primary
+  background = session.background()
   count = min(NUM_VIEWS, len(scene.test))
   chosen = scene.test[np.linspace(0, len(scene.test) - 1, count).astype(int)]
   panels = []
@@ -62,7 +63,7 @@ def view_panels(session: Session, results: dict[str, FieldResult],
     labels = {f"{field} / {method}": result.views[view].labels[shown.name, method]
               for field, result in results.items()} if shown else {}
     panels.append(ViewPanel(
-        frame=scene.frames[view], photo=scene.images[view],
+        frame=scene.frames[view], photo=scene.photos(view, background),
         rendered={field: result.views[view].rgb for field, result in results.items()},
         depth={field: result.views[view].depth for field, result in results.items()},
         true_depth=None if scene.depth is None else scene.depth[view],
@@ -88,7 +89,8 @@ def response_panels(session: Session, shown: LabelSet,
       flat = views.response_map(gradients[int(pixels[i, 0])], direction)
       maps[i][field] = np.asarray(flat).reshape(scene.size[1], scene.size[0])
   return [ResponsePanel(
-      frame=scene.frames[view], photo=scene.images[view], x=column, y=row,
+      frame=scene.frames[view], photo=scene.photos(view, session.background()),
+      x=column, y=row,
       class_name=names.get(class_id, f"class {class_id}"), maps=maps[i])
       for i, ((view, row, column), class_id) in enumerate(clicks)]
 

@@ -114,8 +114,14 @@ class Session:
         shape.num_rays, shape.contrast_rays))
 
   def background(self) -> float:
-    """What images are rendered over outside training."""
-    return {"black": 0.0, "white": 1.0}.get(self.config.fit.background, 0.5)
+    """What images are rendered over outside training.
+
+    Cut-out photographs that were fitted over random colours are shown over white,
+    as everybody does who reports figures on them.
+    """
+    named = {"black": 0.0, "grey": 0.5, "white": 1.0}
+    return named.get(self.config.fit.background,
+                     0.5 if self.scene.alpha is None else 1.0)
 
   def initial_params(self, stage: str):
     """Fresh params of a stage, made by one compiled program."""

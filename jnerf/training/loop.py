@@ -69,13 +69,13 @@ def draw_batch(data: pixels.PixelData, key, num_rays: int, background: str,
   pixel_key, jitter_key, background_key = jax.random.split(key, 3)
   if pixel_index is None:
     pixel_index = pixels.draw_pixels(pixel_key, num_rays, data.shape)
-  batch = pixels.gather_batch(data, pixel_index, xnp)
   jitter = jax.random.uniform(jitter_key, (num_rays, 2), minval=-0.5, maxval=0.5)
   if background == "random":
     behind = jax.random.uniform(background_key, (num_rays, 3))
   else:
     behind = jnp.full((num_rays, 3), BACKGROUNDS[background])
-  return batch.replace(jitter=jitter, background=behind)
+  batch = pixels.gather_batch(data, pixel_index, xnp, xnp.asarray(behind))
+  return batch.replace(jitter=jitter)
 
 
 def make_device_call(training: Training, mesh):

@@ -1,0 +1,77 @@
+"""The intrinsics that a transforms.json gives a frame, of its own or of the file.
+
+`fl_x, fl_y, cx, cy` in pixels of an image of `w x h`, and OpenCV's distortion `k1, k2,
+p1, p2, k3`. `camera_angle_x` (radians) may stand for `fl_x`; what is left out is what
+an ideal camera has: square pixels, the principal point in the middle, no distortion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import math
+from typing import Any
+
+import numpy as np
+
+from jnerf.errors import InputError
+from jnerf.scenes import cameras
+
+MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
+DISTORTION = ("k1", "k2", "p1", "p2", "k3")
+
+
+def intrinsics_of(camera: Mapping[str, Any], full_size: tuple[int, int],
+                  place: str) -> np.ndarray:
+  """`[9]` intrinsics for an image of `full_size` (width, height).
+
+  camera: the keys above, others are passed over; place: names the frame in messages.
+  An image that was resized since gets intrinsics resized with it.
+
+  Raises `InputError` for a value that is no use, a camera model that rays cannot
+  follow, and a size of another shape than the image's.
+  """
+  model = camera.get("camera_model", "OPENCV")
+  if model not in MODELS or camera.get("k4"):
+    named = model if model not in MODELS else "one with k4"
+    raise InputError(f"{place}: camera_model is {named!r}, known are "
+                     f"{', '.join(MODELS)}; undistort the images first")
+  size = tuple(_number(camera, key, place, default)
+               for key, default in zip(("w", "h"), full_size, strict=True))
+  if min(size) < 1 or abs(size[0] * full_size[1] - size[1] * full_size[0]) > max(
+      full_size):  # a resize rounds to whole pixels
+    raise InputError(f"{place}: w x h is {size[0]:g}x{size[1]:g}, but the images are "
+                     f"{full_size[0]}x{full_size[1]}; give the size that the focal "
+                     "length is for")
+  focal_x = _focal(camera, "x", size[0], place)
+  focal_y = (_focal(camera, "y", size[1], place)
+             if {"fl_y", "camera_angle_y"} & set(camera) else focal_x)
+  centre = [_number(camera, key, place, extent / 2)
+            for key, extent in zip(("cx", "cy"), size, strict=True)]
+  lens = [_number(camera, key, place, 0.0) for key in DISTORTION]
+  return cameras.scale_intrinsics([focal_x, focal_y, *centre, *lens], size, full_size)
+
+
+def _focal(camera: Mapping[str, Any], axis: str, extent: float, place: str) -> float:
+  """Focal length in pixels from `fl_x`, else from the angle `camera_angle_x`."""
+  length, angle = f"fl_{axis}", f"camera_angle_{axis}"
+  if length in camera:
+    focal = _number(camera, length, place)
+    if not focal > 0:
+      raise InputError(f"{place}: {length} is {focal:g}; a focal length is above 0")
+    return focal
+  if angle not in camera:
+    raise InputError(f"{place}: has no focal length; give {length} or {angle}, in the "
+                     "frame or for all of them")
+  radians = _number(camera, angle, place)
+  if not 0 < radians < math.pi:
+    raise InputError(f"{place}: {angle} is {radians:g}; give radians between 0 and pi")
+  return extent / 2 / math.tan(radians / 2)
+
+
+def _number(camera: Mapping[str, Any], key: str, place: str,
+            default: float | None = None) -> float:
+  value = camera.get(key, default)
+  number = isinstance(value, int | float) and not isinstance(value, bool)
+  if not number or not math.isfinite(value):
+    raise InputError(f"{place}: {key} is {value!r}; give a finite number")
+  return float(value)

@@ -1,0 +1,254 @@
+"""Captures with a transforms.json: what is read, how it is turned, what is refused."""
+
+import pathlib
+
+import numpy as np
+from PIL import Image
+import pytest
+import tiny_transforms as tiny
+
+from jnerf.config import default_config
+from jnerf.errors import InputError
+from jnerf.scenes import cameras, load, transforms
+
+DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def root(tmp_path):
+  return tiny.write(tmp_path / "cap", **tiny.LENS)
+
+
+def edit(root, change, name="transforms.json"):
+  raw = tiny.stored(root, name)
+  change(raw)
+  tiny.store(root, raw, name)
+
+
+def test_poses_are_turned_to_opencv_axes(root):
+  scene = transforms.load_transforms(root)
+  np.testing.assert_allclose(scene.cam_to_world, tiny.poses(6), atol=1e-12)
+  # The ring looks at the origin, which so lies on every optical axis.
+  for pose, intrinsics in zip(scene.cam_to_world, scene.intrinsics, strict=True):
+    xy, depth = cameras.project(np.zeros((1, 3)), pose, intrinsics, xnp=np)
+    np.testing.assert_allclose(xy[0], intrinsics[2:4], atol=1e-9)
+    assert depth[0] > 0
+
+
+def test_images_names_and_intrinsics(root):
+  scene = transforms.load_transforms(root)
+  assert scene.frames == tuple(f"{i:02}" for i in range(6)) and scene.name == "cap"
+  expected = np.asarray(tiny.photo(2)).astype(np.float32) / 255
+  np.testing.assert_allclose(scene.images[2], expected, atol=1e-6)
+  np.testing.assert_allclose(
+      scene.intrinsics, np.tile([10, 11, 6.5, 3.5, 0.05, -0.02, 1e-3, -2e-3, 0], (6, 1)))
+  assert scene.alpha is None and scene.depth is None and scene.semantic is None
+  assert "OpenGL" in scene.source and "distortion" in scene.source
+  assert scene.test.tolist() == [0] and scene.train.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_pinhole_has_four_intrinsics(tmp_path):
+  scene = transforms.load_transforms(tiny.write(tmp_path / "cap"))
+  np.testing.assert_allclose(scene.intrinsics, np.tile([10, 11, 6.5, 3.5], (6, 1)))
+  assert "pinhole" in scene.source
+
+
+def test_half_size_scales_intrinsics_and_not_the_lens(root):
+  scene = transforms.load_transforms(root, width=6)
+  assert scene.size == (6, 4) and scene.full_size == (12, 8)
+  np.testing.assert_allclose(
+      scene.intrinsics[0], [5, 5.5, 3.25, 1.75, 0.05, -0.02, 1e-3, -2e-3, 0])
+
+
+def test_intrinsics_are_for_the_size_that_the_file_names(root):
+  edit(root, lambda raw: raw.update(w=24, h=16, fl_x=20.0, fl_y=22.0, cx=13.0, cy=7.0))
+  np.testing.assert_allclose(transforms.load_transforms(root).intrinsics[0, :4],
+                             [10, 11, 6.5, 3.5])
+
+
+def test_a_frame_may_have_a_camera_of_its_own(root):
+  edit(root, lambda raw: raw["frames"][3].update(fl_x=14.0, k1=0.0))
+  intrinsics = transforms.load_transforms(root).intrinsics
+  np.testing.assert_allclose(intrinsics[3, [0, 1, 4, 5]], [14, 11, 0, -0.02])
+  np.testing.assert_allclose(intrinsics[2, [0, 4]], [10, 0.05])
+
+
+def test_angles_stand_for_focal_lengths(tmp_path):
+  root = tiny.write(tmp_path / "cap", camera={"camera_angle_x": np.pi / 2})
+  np.testing.assert_allclose(transforms.load_transforms(root).intrinsics[0], [6, 6, 6, 4])
+  edit(root, lambda raw: raw.update(camera_angle_y=2 * np.arctan(0.8)))
+  np.testing.assert_allclose(transforms.load_transforms(root).intrinsics[0], [6, 5, 6, 4])
+
+
+def test_frames_without_images_are_left_out_and_named(root):
+  (root / "images" / "03.png").unlink()
+  scene = transforms.load_transforms(root)
+  assert scene.frames == ("00", "01", "02", "04", "05")
+  np.testing.assert_allclose(scene.cam_to_world[3], tiny.poses(6)[4], atol=1e-12)
+  assert "1 frames without image left out (03.png)" in scene.source
+  with pytest.raises(InputError, match=r"frames\[3\].*03\.png.*1 of 6 are missing"):
+    transforms.load_transforms(root, strict=True)
+
+
+def test_named_splits(root):
+  edit(root, lambda raw: raw.update(
+      train_filenames=["images/00.png", "./images/02.png", "images/04.png"],
+      val_filenames=["images/01.png", "images/05.png"]))
+  scene = transforms.load_transforms(root)
+  assert [scene.frames[i] for i in scene.train] == ["00", "02", "04"]
+  assert [scene.frames[i] for i in scene.test] == ["01", "05"]
+  assert "as the files say" in scene.source
+  edit(root, lambda raw: raw.update(test_filenames=["images/03.png"]))
+  scene = transforms.load_transforms(root)  # a test split goes before val
+  assert [scene.frames[i] for i in scene.test] == ["03"]
+  scene = transforms.load_transforms(root, test_every=2)  # the caller's goes before all
+  assert scene.test.tolist() == [0, 2]
+
+
+def test_blender_splits_and_transparency(tmp_path):
+  root = tiny.write_blender(tmp_path / "cap", {"train": 4, "val": 2, "test": 3})
+  scene = transforms.load_transforms(root, blender=True)
+  assert scene.train.tolist() == [0, 1, 2, 3] and scene.test.tolist() == [4, 5, 6]
+  assert scene.frames[4] == "test_r_0.png" and len(set(scene.frames)) == 7
+  rgba = np.asarray(tiny.photo(21, "RGBA")).astype(np.float32) / 255
+  np.testing.assert_allclose(scene.alpha[5], rgba[..., 3], atol=1e-6)
+  np.testing.assert_allclose(scene.images[5], rgba[..., :3] * rgba[..., 3:], atol=1e-6)
+  np.testing.assert_allclose(scene.bounds, [[-1.5] * 3, [1.5] * 3])
+  assert (scene.near, scene.far) == (2.0, 6.0)
+  other = transforms.load_transforms(root, blender=True, near=1.0,
+                                     bounds=(0, 0, 0, 1, 1, 1))
+  assert other.near == 1.0 and other.bounds.tolist() == [[0, 0, 0], [1, 1, 1]]
+  (root / "transforms_test.json").unlink()
+  scene = transforms.load_transforms(root, blender=True)
+  assert [scene.frames[i] for i in scene.test] == ["val_r_0.png", "val_r_1.png"]
+  (root / "transforms_val.json").unlink()
+  scene = transforms.load_transforms(root, blender=True)  # every 8th, as ever
+  assert scene.frames == ("r_0", "r_1", "r_2", "r_3") and scene.test.tolist() == [0]
+
+
+@pytest.mark.parametrize("write, kind", [
+    (tiny.write, "nerfstudio"),
+    (lambda root: tiny.write_blender(root, {"train": 3, "test": 1}), "blender")])
+def test_the_layout_is_recognised(tmp_path, write, kind):
+  config = default_config()
+  config.scene.path = str(write(tmp_path / "cap"))
+  scene = load.load_scene(config)
+  assert f"the {kind} layout" in scene.source
+  config.scene.format = kind
+  assert load.load_scene(config).source.endswith(f"[scene.format={kind}]")
+  config.scene.path = str(tmp_path)
+  with pytest.raises(InputError, match="did you mean .*cap"):
+    load.load_scene(config)
+
+
+def frame(**changes):
+  return lambda raw: raw["frames"][2].update(changes)
+
+
+def top(**changes):
+  return lambda raw: raw.update(changes)
+
+
+def without(*keys):
+  return lambda raw: [raw.pop(key) for key in keys]
+
+
+POSE = tiny.opengl(tiny.poses(6)[2])
+DAMAGE = {
+    "no frames": (without("frames"), "frames must be a list"),
+    "empty frames": (top(frames=[]), "frames must be a list"),
+    "frames an object": (top(frames={"0": 1}), "frames must be a list"),
+    "a frame a number": (lambda raw: raw["frames"].insert(0, 3), r"frames\[0\]: must be"),
+    "no path": (lambda raw: raw["frames"][2].pop("file_path"), r"frames\[2\]: file_path"),
+    "path a number": (frame(file_path=7), r"frames\[2\]: file_path is 7"),
+    "path empty": (frame(file_path=""), "file_path is ''"),
+    "path with a zero": (frame(file_path="a\0b"), "file_path is"),
+    "path leads out": (frame(file_path="../../etc/passwd"), "leads out of"),
+    "path hides its way out": (frame(file_path="images/../../x.png"), "leads out of"),
+    "path is absolute": (frame(file_path="/etc/passwd"), "leads out of"),
+    "path twice": (frame(file_path="images/01.png"), r"same file_path as frames\[1\]"),
+    "no pose": (lambda raw: raw["frames"][2].pop("transform_matrix"), "4 rows of 4"),
+    "pose of text": (frame(transform_matrix="I"), "4 rows of 4"),
+    "pose of 3 numbers": (frame(transform_matrix=[1, 2, 3]), "4 rows of 4"),
+    "pose ragged": (frame(transform_matrix=[[1, 2], [3]]), "4 rows of 4"),
+    "pose 2 x 4": (frame(transform_matrix=POSE[:2]), "4 rows of 4"),
+    "pose nan": (frame(transform_matrix=[[float("nan")] * 4] * 4), "not finite"),
+    "pose inf": (frame(transform_matrix=[*POSE[:2], [0, 0, 1, float("inf")], POSE[3]]),
+                 "not finite"),
+    "pose scaled": (frame(transform_matrix=(2 * np.array(POSE)).tolist()), "pose"),
+    "pose mirrors": (frame(transform_matrix=(np.array(POSE) * [[-1, 1, 1, 1]]).tolist()),
+                     "mirrors"),
+    "pose last row": (frame(transform_matrix=[*POSE[:3], [0, 0, 1, 1]]), "last row"),
+    "no focal length": (without("fl_x"), "has no focal length; give fl_x"),
+    "focal length zero": (top(fl_x=0), "fl_x is 0"),
+    "focal length negative": (frame(fl_y=-3.0), r"frames\[2\]: fl_y is -3"),
+    "focal length text": (top(fl_x="10"), "fl_x is '10'"),
+    "focal length nan": (top(fl_x=float("nan")), "fl_x is nan"),
+    "focal length true": (top(fl_x=True), "fl_x is True"),
+    "angle too wide": (lambda raw: (raw.pop("fl_x"), raw.update(camera_angle_x=4.0)),
+                       "camera_angle_x is 4"),
+    "centre nan": (top(cx=float("nan")), "cx is nan"),
+    "lens text": (top(k1="a"), "k1 is 'a'"),
+    "lens inf": (top(p2=float("inf")), "p2 is inf"),
+    "fisheye": (top(camera_model="OPENCV_FISHEYE"), "OPENCV_FISHEYE.*undistort"),
+    "fourth radial term": (top(k4=0.1), "k4.*undistort"),
+    "size of another shape": (top(w=8, h=8), "8x8, but the images are 12x8"),
+    "size zero": (top(w=0), "w x h"),
+    "size null": (top(h=None), "h is None"),
+    "filenames a string": (top(train_filenames="images/00.png"), "must be a list of"),
+    "filenames of numbers": (top(test_filenames=[1]), "must be a list of"),
+    "all images missing": (lambda raw: [f.update(file_path=f"{i}.png") for i, f in
+                                        enumerate(raw["frames"])], "6 of 6 are missing"),
+}
+
+
+def complaint(root) -> str:
+  with pytest.raises(InputError) as error:
+    transforms.load_transforms(root)
+  message = str(error.value)
+  assert "\n" not in message and len(message) < 500
+  return message
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_descriptions_end_in_one_line(root, damage):
+  change, expected = DAMAGE[damage]
+  edit(root, change)
+  with pytest.raises(InputError, match=expected):
+    transforms.load_transforms(root)
+  assert str(root) in complaint(root)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"frames": [', "\ud800", "nul",
+                                  "[" * 100_000])
+def test_files_that_are_no_json_object(root, text):
+  (root / "transforms.json").write_text(text, errors="surrogatepass")
+  assert "transforms.json: " in complaint(root)
+
+
+def test_damaged_images_are_named(root):
+  image = root / "images" / "02.png"
+  whole = image.read_bytes()
+  image.write_bytes(whole[:len(whole) // 2])
+  assert "02.png: cannot be read" in complaint(root)
+  Image.new("RGB", (8, 12)).save(image)
+  assert "02.png: is 8x12 pixels" in complaint(root)
+
+
+REAL = {"fox": (50, (270, 480), True, False), "lego": (100, (400, 400), False, True),
+        "kitchen_mip360": (24, (777, 517), False, False)}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_captures(name):
+  if not (DATA / name).is_dir():
+    pytest.skip(f"no capture at {DATA / name}")
+  num, size, bent, cut_out = REAL[name]
+  config = default_config()
+  config.scene.update(path=str(DATA / name), width=size[0] // 4)
+  scene = load.load_scene(config)
+  assert len(scene.frames) == num and scene.full_size == size
+  assert (scene.intrinsics.shape[1] == 9) == bent and (scene.alpha is not None) == cut_out
+  assert len(scene.test) == -(-num // 8)
+  inside = (scene.bounds[0] < scene.cam_to_world[:, :3, 3]).all()
+  assert inside or cut_out  # the Blender cameras look at the box from outside
