@@ -51,6 +51,26 @@ def test_jitter_moves_each_ray_by_its_own_part_of_an_interval():
                              atol=1e-6)
 
 
+@pytest.mark.parametrize("jitter", [None, -0.5, 0.4999])
+def test_thinning_is_even_near_by_and_even_in_the_inverse_far_away(jitter):
+  near, far = np.full((N, 1), 0.1, np.float32), np.full((N, 1), 500.0, np.float32)
+  moved = None if jitter is None else np.full((N, 1), jitter, np.float32)
+  t = np.asarray(distances.thinning(near, far, 40, moved, radius=2.0))
+  assert t.shape == (N, 41) and (np.diff(t, axis=1) > 0).all()
+  np.testing.assert_array_equal(t[:, [0, -1]], np.hstack([near, far]))
+  inner = t[0, 1:-1]
+  close, beyond = inner[inner < 2], 1 / inner[inner > 2]
+  assert abs(len(close) - len(beyond)) <= 3  # half of them on either side
+  np.testing.assert_allclose(np.diff(close), np.diff(close).mean(), rtol=1e-3)
+  np.testing.assert_allclose(np.diff(beyond), np.diff(beyond).mean(), rtol=1e-2)
+  assert close[-1] > 2 - 2 * np.diff(close).mean()  # no gap between the two
+
+
+def test_thinning_within_its_radius_is_uniform():
+  np.testing.assert_allclose(distances.thinning(NEAR, FAR, 7, radius=5.0),
+                             distances.uniform(NEAR, FAR, 7), rtol=1e-6)
+
+
 def test_inverse_cdf_reproduces_the_histogram():
   t, weights = histogram(1)
   share = weights / weights.sum(1, keepdims=True)

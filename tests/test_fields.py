@@ -93,6 +93,57 @@ def test_to_unit_cube_scales_by_the_longest_side_and_stays_below_one():
   assert unit.max() < 1 and unit.min() == 0
 
 
+BOX = ((-1.0, -2.0, 0.0), (3.0, 1.0, 2.0))  # middle (1, -0.5, 1), half side 2
+
+
+def test_contraction_keeps_the_box_and_takes_in_all_of_space():
+  rng = np.random.default_rng(0)
+  inside = rng.uniform(-1, 1, (50, 3)) * 2 + [[1, -0.5, 1]]
+  np.testing.assert_allclose(grid_field.contract(inside.astype(np.float32), BOX),
+                             (inside - [[1, -0.5, 1]]) / 2, atol=1e-6)
+  far = np.array([[1 + 4, -0.5, 1], [1, -0.5 - 8, 1], [1e7, 0, 0], [5, 3.5, -3]])
+  found = np.asarray(grid_field.contract(far.astype(np.float32), BOX))
+  np.testing.assert_allclose(found, [[1.5, 0, 0], [0, -1.75, 0], [2, 0, 0],
+                                     [1.5, 1.5, -1.5]], atol=1e-5)
+  cube = grid_field.to_unit_cube(jnp.asarray(far, jnp.float32), BOX, unbounded=True)
+  np.testing.assert_allclose(cube, np.minimum((found + 2) / 4, 1), atol=1e-6)
+  assert float(jnp.max(cube)) < 1
+
+
+def test_contraction_is_one_to_one_along_rays_and_smooth_in_the_middle():
+  directions = np.random.default_rng(1).normal(size=(20, 3)).astype(np.float32)
+  scales = np.geomspace(1e-3, 1e5, 200, dtype=np.float32)
+  points = np.float32([1, -0.5, 1]) + scales[:, None, None] * directions[None]
+  found = np.abs(np.asarray(grid_field.contract(points, BOX))).max(axis=-1)
+  assert (np.diff(found, axis=0)[:150] > 0).all() and found.max() <= 2
+  middle = jnp.array([1.0, -0.5, 1.0])
+  slopes = jax.jacobian(lambda x: grid_field.contract(x, BOX))(middle)
+  np.testing.assert_allclose(slopes, np.eye(3) / 2, atol=1e-6)
+
+
+def test_an_unbounded_model_sees_beyond_its_box():
+  model = tiny_models.grid(proposal_samples=32, samples=16, unbounded=True)
+  params = tiny_models.lively_params(model)
+  rays = tiny_models.rays(6).replace(near=np.full((6, 1), 0.1, np.float32),
+                                     far=np.full((6, 1), 100.0, np.float32))
+  samples = model.sample(params, rays)
+  t, _ = samples.proposals[0]
+  np.testing.assert_allclose(t[:, [0, -1]], np.tile([[0.1, 100]], (6, 1)), rtol=1e-6)
+  points = np.asarray(samplers.points_along(rays, samples.t))
+  assert np.abs(points).max() > 20  # the bounded model would stop at the box
+  far_away = np.float32([[[50.0, 10.0, 5.0], [500.0, 100.0, 50.0], [60.0, -10.0, 5.0]]])
+  sigma = model.at_points(params, far_away, rays.viewdirs[:1]).sigma[0]
+  assert float(jnp.abs(sigma[0] - sigma[1])) > 0  # it tells distances apart,
+  assert float(jnp.abs(sigma[0] - sigma[2])) > 0  # and directions
+
+  def loss(params):
+    return jnp.sum(model(params, rays, 0.5).rgb ** 2)
+
+  grads = jax.grad(loss)(params)
+  assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(grads))
+  assert float(jnp.max(jnp.abs(grads["field"]["encoding"]["tables"]))) > 0
+
+
 def test_grid_density_keeps_its_optical_depth_when_the_scene_is_scaled():
   raw = np.float32([-100, -2, 0, 3, 100])
   metres = grid_field.density(raw, ((0, 0, 0), (1, 2, 4)))

@@ -1,5 +1,6 @@
 """Captures with a transforms.json: what is read, how it is turned, what is refused."""
 
+import json
 import pathlib
 
 import numpy as np
@@ -7,9 +8,13 @@ from PIL import Image
 import pytest
 import tiny_transforms as tiny
 
+from jnerf import main
 from jnerf.config import default_config
 from jnerf.errors import InputError
 from jnerf.scenes import cameras, load, transforms
+from jnerf.stages import rendering
+from jnerf.stages.session import Session
+from jnerf.stages.workdir import Workdir
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
@@ -103,6 +108,26 @@ def test_named_splits(root):
   assert [scene.frames[i] for i in scene.test] == ["03"]
   scene = transforms.load_transforms(root, test_every=2)  # the caller's goes before all
   assert scene.test.tolist() == [0, 2]
+
+
+def test_photographs_without_a_box_are_unbounded(root):
+  scene = transforms.load_transforms(root)
+  centres = np.concatenate([tiny.poses(6)[:, :3, 3], [[0, 0, 0]]])  # all look there
+  margin = 0.05 * np.ptp(centres, axis=0).max()
+  np.testing.assert_allclose(scene.bounds, [centres.min(0) - margin,
+                                            centres.max(0) + margin], atol=1e-9)
+  radius = (scene.bounds[1] - scene.bounds[0]).max() / 2
+  assert scene.unbounded
+  assert (scene.near, scene.far) == pytest.approx((0.05 * radius, 100 * radius))
+  bounded = transforms.load_transforms(root, unbounded=False)
+  assert not bounded.unbounded and bounded.far < 0.5 * scene.far
+  assert (bounded.bounds[0] < scene.bounds[0]).all()  # it must hold what is seen
+  given = transforms.load_transforms(root, bounds=(-1, -1, -1, 1, 1, 1), near=0.2)
+  assert not given.unbounded and given.near == 0.2
+  both = transforms.load_transforms(root, bounds=(-1, -1, -1, 1, 1, 1), unbounded=True)
+  assert both.unbounded and both.bounds.tolist() == [[-1] * 3, [1] * 3]
+  with pytest.raises(InputError, match="give 0 < near < far"):
+    transforms.load_transforms(root, near=5.0, far=2.0)
 
 
 def test_blender_splits_and_transparency(tmp_path):
@@ -252,3 +277,28 @@ def test_real_captures(name):
   assert len(scene.test) == -(-num // 8)
   inside = (scene.bounds[0] < scene.cam_to_world[:, :3, 3]).all()
   assert inside or cut_out  # the Blender cameras look at the box from outside
+
+
+def test_the_whole_command_on_photographs(tmp_path, capsys):
+  """Distorted, transparent, each frame with a camera of its own: fit, shape, render."""
+  root = tiny.write(tmp_path / "cap", mode="RGBA", **tiny.LENS)
+  edit(root, lambda raw: raw["frames"][0].update(fl_x=14.0))
+  folder, clicks = tmp_path / "run", tmp_path / "clicks.json"
+  clicks.write_text(json.dumps({"classes": {"1": "cup", "2": "jug"}, "clicks": [
+      {"frame": "01", "x": x, "y": 4, "class": c} for x, c in ((2, 1), (9, 2))]}))
+  experiment = f"{pathlib.Path(__file__).parent}/tiny_experiment.py:{root}"
+  common = [f"--config={experiment}", f"--workdir={folder}", "--config.scene.format=auto",
+            f"--config.label.clicks={clicks}"]
+  for mode in ("inspect", "fit", "shape", "propagate"):
+    main.main(["jnerf", *common, f"--mode={mode}"])
+  assert "all of space beyond" in capsys.readouterr().out
+  assert len(list((folder / "labels" / "shaped-cosine").iterdir())) == 6
+  for path in ("test", "orbit"):
+    main.main(["jnerf", *common, "--mode=render", f"--config.render.path={path}"])
+  session = Session(Workdir(folder).read_config(), Workdir(folder))
+  assert session.background() == 1.0  # cut-out photographs are shown over white
+  filmed = rendering.path_cameras(session)  # its path is the default: the test views
+  assert [intrinsics[0] for _, intrinsics in filmed] == [
+      session.scene.intrinsics[view, 0] for view in session.scene.test]
+  session.config.render.path = "orbit"
+  assert {len(intrinsics) for _, intrinsics in rendering.path_cameras(session)} == {4}

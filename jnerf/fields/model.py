@@ -74,14 +74,14 @@ class Model:
 
 def grid_model(bounds, *, num_levels, features_per_level, log2_table_size, coarsest,
                finest, interpolation, density_width, color_width, proposal_cells,
-               proposal_samples, samples) -> Model:
+               proposal_samples, samples, unbounded=False) -> Model:
   """The fast model; `bounds [2, 3]`, other arguments as in `GridField`."""
   box = tuple(tuple(float(v) for v in corner) for corner in bounds)
   field = GridField(
       box, num_levels, features_per_level, log2_table_size, coarsest, finest,
-      interpolation, density_width, color_width=color_width)
+      interpolation, density_width, color_width=color_width, unbounded=unbounded)
   return Model(field, samplers.GridSampler(
-      box, proposal_cells, proposal_samples, samples))
+      box, proposal_cells, proposal_samples, samples, unbounded))
 
 
 def mlp_model(bounds, *, depth, width, skip, color_width, position_octaves,

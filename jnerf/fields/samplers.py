@@ -53,21 +53,28 @@ class GridSampler(nn.Module):
   """Samples where a dense density grid sees something.
 
   bounds: the box of the grid; cells: corners along each of its axes.
-  num_proposals: uniform samples of the grid per ray; num_samples: S.
+  num_proposals: samples of the grid per ray, uniform in distance; num_samples: S.
+  unbounded: the grid covers all of space, contracted as the field's; samples thin
+    out with distance as cells grow.
   """
 
   bounds: tuple
   cells: int = 64
   num_proposals: int = 48
   num_samples: int = 24
+  unbounded: bool = False
 
   @nn.compact
   def __call__(self, rays: Rays, jitter=None) -> Samples:
     first, second = _rounds(jitter)
     grid = self.param("density_grid", nn.initializers.zeros, (self.cells,) * 3)
-    rays = clip_to_bounds(rays, self.bounds)
-    t = distances.uniform(rays.near, rays.far, self.num_proposals, first)
-    points = grid_field.to_unit_cube(points_along(rays, t), self.bounds)
+    if self.unbounded:
+      t = distances.thinning(rays.near, rays.far, self.num_proposals, first,
+                             radius=grid_field.longest_side(self.bounds) / 2)
+    else:
+      rays = clip_to_bounds(rays, self.bounds)
+      t = distances.uniform(rays.near, rays.far, self.num_proposals, first)
+    points = grid_field.to_unit_cube(points_along(rays, t), self.bounds, self.unbounded)
     raw = GRID_GAIN * hash_grid.interpolate_dense(grid, points.reshape(-1, 3))
     sigma = grid_field.density(raw, self.bounds).reshape(points.shape[:2])
     weights = compositing.compositing_weights(sigma, t)

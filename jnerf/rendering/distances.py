@@ -24,6 +24,23 @@ def uniform(near, far, num_samples: int, jitter=None):
   return jnp.concatenate([near, near + span * inner / num_samples, far], axis=-1)
 
 
+def thinning(near, far, num_samples: int, jitter=None, *, radius: float):
+  """`[N, S + 1]` edges as `uniform`'s up to the distance `radius`, beyond it uniform
+  in 1 / distance: half of them lie on either side of it if `far` is far.
+
+  near, far: `[N, 1]`, near > 0.
+  """
+  def warp(t):
+    return jnp.where(t < radius, t / radius, 2 - radius / jnp.maximum(t, radius))
+
+  def unwarp(s):
+    return jnp.where(s < 1, s * radius, radius / jnp.maximum(2 - s, 1e-9))
+
+  edges = uniform(warp(near), warp(far), num_samples, jitter)
+  # The ends as they are given: warping there and back rounds them.
+  return jnp.concatenate([near, unwarp(edges[:, 1:-1]), far], axis=-1)
+
+
 def importance(t, weights, num_samples: int, jitter=None, padding: float = 1e-2):
   """Draws `[N, num_samples + 1]` edges whose density follows a histogram.
 

@@ -18,6 +18,7 @@ from jnerf.scenes import cameras
 OUTLIERS = 0.1  # percent of surface points cut off at each end
 NEAR_MARGIN, FAR_MARGIN = 0.5, 1.1  # factors on the percentiles of distance
 BOX_MARGIN = 0.05  # of the box's longest side, added on all six faces
+UNBOUNDED_NEAR, UNBOUNDED_FAR = 0.05, 100.0  # in half longest sides of the box
 SAMPLE = 100_000  # surface points that are looked at
 
 
@@ -49,6 +50,25 @@ def scene_extent(cam_to_world: np.ndarray, depth: np.ndarray | None = None,
   if not 0 < near < far < np.inf:
     raise InputError(f"scene.near={near:g} and scene.far={far:g}: give 0 < near < far")
   return near, far, _given_box(bounds) if len(bounds) else box
+
+
+def unbounded_extent(cam_to_world: np.ndarray, *, near: float = 0.0, far: float = 0.0,
+                     bounds: Sequence[float] = ()) -> tuple[float, float, np.ndarray]:
+  """`(near, far, bounds [2, 3])` where the field covers all of space.
+
+  The box is what it shows in most detail: that of the cameras and of the point they
+  look at. What is given wins, as in `scene_extent`.
+  """
+  if len(bounds):
+    box = _given_box(bounds)
+  else:
+    low, high = _camera_box(cam_to_world)
+    box = _grow(low, high, BOX_MARGIN)
+  radius = float(np.max(box[1] - box[0])) / 2
+  near, far = float(near or UNBOUNDED_NEAR * radius), float(far or UNBOUNDED_FAR * radius)
+  if not 0 < near < far < np.inf:
+    raise InputError(f"scene.near={near:g} and scene.far={far:g}: give 0 < near < far")
+  return near, far, box
 
 
 def surface_points(depth: np.ndarray, cam_to_world: np.ndarray,
@@ -90,16 +110,20 @@ def box_of_cameras(cam_to_world: np.ndarray) -> np.ndarray:
   look at one, grown on each face by its longest side: a capture that walks
   through a room reaches past the path about as far as the path is long.
   """
-  centres = cam_to_world[:, :3, 3]
-  points = centres
+  return _grow(*_camera_box(cam_to_world), 1.0)
+
+
+def _camera_box(cam_to_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Corners of the box of the camera centres and the point they look at, if any."""
+  points = cam_to_world[:, :3, 3]
   focus = focus_point(cam_to_world)
   if focus is not None:
-    points = np.concatenate([centres, focus[None]])
+    points = np.concatenate([points, focus[None]])
   low, high = points.min(axis=0), points.max(axis=0)
   if np.max(high - low) <= 0:
     raise InputError("scene.bounds: cannot be told from cameras in one place without "
                      "depth; set scene.bounds, scene.near and scene.far")
-  return _grow(low, high, 1.0)
+  return low, high
 
 
 def focus_point(cam_to_world: np.ndarray) -> np.ndarray | None:

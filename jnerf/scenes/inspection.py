@@ -34,6 +34,7 @@ def inspect_scene(scene: Scene) -> dict:
       "one_camera": bool(np.ptp(scene.intrinsics, axis=0).max() < 1e-6),
       "hfov": float(np.degrees(2 * np.arctan(scene.size[0] / 2 / np.median(focal)))),
       "near": scene.near, "far": scene.far, "bounds": scene.bounds.tolist(),
+      "unbounded": scene.unbounded,
       "cameras": _cameras(scene), "equal_frames": equal_frames(scene)}
   if scene.depth is not None:
     result["depth"] = _depth(scene)
@@ -144,7 +145,8 @@ def format_inspection(result: dict) -> str:
       *([f"lens        k1 {lens[0]:.4g}  k2 {lens[1]:.4g}  p1 {lens[2]:.4g}  "
          f"p2 {lens[3]:.4g}  k3 {lens[4]:.4g}"] if lens else []),
       f"near, far   {result['near']:.3g}, {result['far']:.3g}",
-      f"bounds      {_vector(low)} to {_vector(high)}",
+      f"bounds      {_vector(low)} to {_vector(high)}"
+      + (", and all of space beyond" if result["unbounded"] else ""),
       f"cameras     within {_vector(result['cameras']['low'])} to "
       f"{_vector(result['cameras']['high'])}, neighbours "
       f"{result['cameras']['spacing']:.3g} apart"]
@@ -233,7 +235,7 @@ def _warnings(result: dict) -> list[str]:
   elif result["depth"]["known"] < 0.5:
     warnings.append(f"depth is known for {result['depth']['known']:.0%} of pixels only")
   outside = result["cameras"]["outside_bounds"]
-  if 0 < len(outside) < result["views"]["all"]:  # all: they look at an object
+  if 0 < len(outside) < result["views"]["all"] and not result["unbounded"]:
     warnings.append(f"{len(outside)} cameras are outside scene.bounds: {_some(outside)}")
   for a, b in result["equal_frames"][:5]:
     warnings.append(f"frames {a} and {b} are nearly equal")

@@ -43,6 +43,9 @@ def load_scene(config: ConfigDict) -> Scene:
   kind, reason = settings.format, f"scene.format={settings.format}"
   if kind == "auto":
     kind, reason = _recognise(settings.path)
+  if settings.unbounded == "yes" and kind in ("room", "replica"):
+    raise InputError(f"scene.unbounded=yes: the {kind} layout is of rooms, which have "
+                     "walls; set it to auto")
   if kind == "room":
     if settings.path:
       raise InputError(f"scene.path={settings.path}: the procedural room reads no "
@@ -59,8 +62,10 @@ def load_scene(config: ConfigDict) -> Scene:
     if kind == "replica":
       scene = replica.load_replica(settings.path, hfov=settings.hfov, **common)
     else:
+      unbounded = {"yes": True, "no": False, "auto": None}[settings.unbounded]
       scene = transforms.load_transforms(
-          settings.path, blender=kind == "blender", strict=settings.strict, **common)
+          settings.path, blender=kind == "blender", strict=settings.strict,
+          unbounded=unbounded, **common)
   return scene.replace(source=f"{scene.source} [{reason}]")
 
 

@@ -68,10 +68,12 @@ def load_transforms(path: str | pathlib.Path, *, blender: bool = False, width: i
                     max_pixels: int = 0, train_every: int = 0, train_offset: int = 0,
                     test_every: int = 0, test_offset: int = 0, near: float = 0.0,
                     far: float = 0.0, bounds: Sequence[float] = (),
-                    strict: bool = False) -> Scene:
+                    unbounded: bool | None = None, strict: bool = False) -> Scene:
   """Reads the capture in folder `path`.
 
   blender: whether it is one file a split, of a scene in Blender's usual box.
+  unbounded: whether the field is to cover all of space; None: unless the box is
+    given or Blender's.
   strict: whether a frame without its image is an error; else it is left out.
   Others as in `replica.load_replica`; a split of the caller's overrules the files'.
 
@@ -94,7 +96,10 @@ def load_transforms(path: str | pathlib.Path, *, blender: bool = False, width: i
   if blender:
     near, far = near or BLENDER_NEAR, far or BLENDER_FAR
     bounds = bounds if len(bounds) else BLENDER_BOUNDS
-  near, far, box = extents.scene_extent(poses, near=near, far=far, bounds=bounds)
+  if unbounded is None:
+    unbounded = not len(bounds)
+  extent = extents.unbounded_extent if unbounded else extents.scene_extent
+  near, far, box = extent(poses, near=near, far=far, bounds=bounds)
   source = (f"{'Blender' if blender else 'nerfstudio'} layout in {root}: "
             f"{full_size[0]}x{full_size[1]} read at {size[0]}x{size[1]}, poses "
             "camera-to-world turned from OpenGL to OpenCV axes, "
@@ -105,7 +110,8 @@ def load_transforms(path: str | pathlib.Path, *, blender: bool = False, width: i
       name=root.resolve().name, frames=_names(root, paths), images=colour[..., :3],
       alpha=None if opaque else colour[..., 3], cam_to_world=poses,
       intrinsics=intrinsics if bent else intrinsics[:, :4], full_size=full_size,
-      near=near, far=far, bounds=box, train=train, test=test, source=source)
+      near=near, far=far, bounds=box, unbounded=unbounded, train=train, test=test,
+      source=source)
 
 
 def _one_file(root: pathlib.Path) -> list[Frame]:

@@ -26,18 +26,17 @@ def render(session: Session) -> pathlib.Path:
   params = trained_params(session, STAGE_OF_FIELD[settings.field])
   renderer = labels_lib.view_renderer(session)
   folder = session.workdir.folder("renders", f"{settings.field}-{settings.path}")
-  poses = path_poses(session)
   width, height = scene.size
-  intrinsics = scene.intrinsics[0]
-  per_depth = cameras.distance_per_depth(intrinsics, scene.size)
   span = None
-  for i, pose in enumerate(tqdm(poses, desc="render", unit="frame",
-                                disable=not sys.stderr.isatty())):
+  for i, (pose, intrinsics) in enumerate(tqdm(
+      path_cameras(session), desc="render", unit="frame",
+      disable=not sys.stderr.isatty())):
     rays = cameras.view_rays(pose, intrinsics, scene.size, scene.near, scene.far)
     rgb, distance = renderer.map(
         params, rays, lambda chunk: chunk.rendering.rgb,
         lambda chunk: chunk.rendering.distance_median)
-    depth = distance.reshape(height, width) / per_depth
+    depth = distance.reshape(height, width) / cameras.distance_per_depth(
+        intrinsics, scene.size)
     # One range for all frames: the same colour is the same depth throughout.
     span = depth_range(depth) if span is None else span
     Image.fromarray(to_uint8(rgb.reshape(height, width, 3))).save(
@@ -46,12 +45,16 @@ def render(session: Session) -> pathlib.Path:
   return folder
 
 
-def path_poses(session: Session) -> np.ndarray:
-  """`[M, 4, 4]` poses of the config's path."""
+def path_cameras(session: Session) -> list[tuple[np.ndarray, np.ndarray]]:
+  """Poses `[4, 4]` and intrinsics of the config's path, frame by frame.
+
+  A path that is made up is filmed through the first view's pinhole, without its
+  lens: nothing would show what a bent picture of it is to be compared with.
+  """
   settings, scene = session.config.render, session.scene
-  if settings.path == "test":
-    return scene.cam_to_world[scene.test]
-  if settings.path == "train":
-    return scene.cam_to_world[scene.train]
+  if settings.path in ("test", "train"):
+    chosen = scene.test if settings.path == "test" else scene.train
+    return list(zip(scene.cam_to_world[chosen], scene.intrinsics[chosen], strict=True))
   make = {"orbit": orbit_path, "interpolate": interpolate_path}[settings.path]
-  return make(scene.cam_to_world[scene.train], settings.num_frames)
+  poses = make(scene.cam_to_world[scene.train], settings.num_frames)
+  return [(pose, scene.intrinsics[0, :4]) for pose in poses]

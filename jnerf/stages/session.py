@@ -72,8 +72,13 @@ class Session:
   @functools.cached_property
   def model(self) -> Model:
     """The field and its sampler, over the scene's bounds."""
-    make = {"grid": grid_model, "mlp": mlp_model}[self.config.field.kind]
-    return make(self.scene.bounds, **self.config.field[self.config.field.kind])
+    if self.config.field.kind == "grid":
+      return grid_model(self.scene.bounds, unbounded=self.scene.unbounded,
+                        **self.config.field.grid)
+    if self.scene.unbounded:
+      raise InputError("field.kind=mlp covers the scene's box only; set "
+                       "scene.unbounded=no, or field.kind=grid")
+    return mlp_model(self.scene.bounds, **self.config.field.mlp)
 
   @property
   def fields(self) -> dict[str, str]:
