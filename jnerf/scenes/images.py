@@ -1,7 +1,8 @@
 """Image files to arrays, and arrays to another size.
 
-Readers return what the file holds, at its own size: colour as float32 in
-[0, 1], labels as int32, depth as float32 metres. Whatever is wrong with a file
+Readers return what the file holds, at its own size and the way up that its EXIF
+orientation says: colour as float32 in [0, 1], labels as int32, depth as float32
+metres. Whatever is wrong with a file
 is an `InputError` that names it.
 
 `size` is `(width, height)`. Colour is resized by area: an output pixel is the
@@ -13,9 +14,11 @@ two classes, or of two surfaces, is neither.
 from __future__ import annotations
 
 import pathlib
+import struct
+import warnings
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from jnerf.errors import InputError
 
@@ -23,7 +26,7 @@ MAX_PIXELS = 2**27  # larger files are refused: a mistake, or made to harm
 
 # What Pillow raises for a file that is cut short or damaged, by its decoders.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError,
-           OverflowError, MemoryError)
+           OverflowError, MemoryError, struct.error)
 
 
 def read_image(path: str | pathlib.Path) -> np.ndarray:
@@ -69,7 +72,8 @@ def read_depth(path: str | pathlib.Path, units_per_metre: float = 1000.0) -> np.
 
 def image_size(path: str | pathlib.Path) -> tuple[int, int]:
   """`(width, height)` from the file's header, without decoding its pixels."""
-  return _open(path, decode=False).size
+  image = _open(path, decode=False)
+  return image.size[::-1] if _orientation(image) >= 5 else image.size
 
 
 def check_size(path: str | pathlib.Path, array: np.ndarray, size: tuple[int, int],
@@ -114,18 +118,15 @@ def _area_means(values: np.ndarray, num: int) -> np.ndarray:
 
 
 def _open(path: str | pathlib.Path, decode: bool = True) -> Image.Image:
-  """The file as a Pillow image; every way to fail is an `InputError`."""
+  """The file as a Pillow image, upright; every way to fail is an `InputError`.
+
+  decode: whether to read the pixels; else the image has its size and orientation.
+  """
   try:
-    with Image.open(path) as image:
-      if image.width * image.height > MAX_PIXELS:
-        raise InputError(f"{path}: {image.width}x{image.height} pixels are more than "
-                         f"the {MAX_PIXELS} that are read; give a smaller image")
-      if not decode:
-        return image
-      image.verify()  # PNG checksums, to the very end; a second opening decodes
-    with Image.open(path) as image:
-      image.load()
-      return image
+    with warnings.catch_warnings():
+      # Pillow warns of damaged metadata; the picture is as good without.
+      warnings.simplefilter("ignore", UserWarning)
+      return _decoded(path) if decode else _header(path)
   except InputError:
     raise
   except FileNotFoundError:
@@ -137,3 +138,26 @@ def _open(path: str | pathlib.Path, decode: bool = True) -> Image.Image:
     reason = " ".join(str(error).split()) or type(error).__name__
     raise InputError(f"{path}: cannot be read as an image ({reason}); it may be cut "
                      "short: copy it again") from None
+
+
+def _header(path: str | pathlib.Path) -> Image.Image:
+  with Image.open(path) as image:
+    if image.width * image.height > MAX_PIXELS:
+      raise InputError(f"{path}: {image.width}x{image.height} pixels are more than "
+                       f"the {MAX_PIXELS} that are read; give a smaller image")
+    _orientation(image)  # read while the file is open, kept in the image
+    return image
+
+
+def _decoded(path: str | pathlib.Path) -> Image.Image:
+  _header(path)  # too many pixels are refused before any is read
+  with Image.open(path) as image:
+    image.verify()  # PNG checksums, to the very end; a second opening decodes
+  with Image.open(path) as image:
+    image.load()
+    return ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
+
+
+def _orientation(image: Image.Image) -> int:
+  """EXIF orientation: 1 is upright, from 5 on sides are swapped."""
+  return image.getexif().get(ExifTags.Base.Orientation, 1)
