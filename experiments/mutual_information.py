@@ -12,7 +12,7 @@ Time: about 2 minutes on 2 CPU cores. Figures: experiments/results/
 mutual_information.md
 """
 
-from absl import app, flags
+from absl import app, flags, logging
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,6 +36,7 @@ _NOISE = flags.DEFINE_float("noise", 0.02, "Standard deviation of the perturbati
 def main(argv) -> None:
   """Prints the correlation of estimate and formula over all pairs."""
   del argv
+  logging.set_verbosity(logging.WARNING)  # Orbax tells all it does
   workdir = Workdir(_WORKDIR.value)
   session = Session(workdir.read_config(), workdir)
   model, params = session.model, trained_params(session, _STAGE.value)
