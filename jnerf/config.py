@@ -96,6 +96,7 @@ def _fit() -> ConfigDict:
   # Small: it draws weights together before views agree on where, nearer than they
   # should be (office_0: depth off by 6.3 cm at 1e-3, by 54 cm at 1e-2, by 3.7 cm now).
   fit.distortion_weight = 1e-4
+  fit.depth_weight = 0.0  # > 0: a sensor's depth supervises, where there is any
   fit.max_grad_norm = 0.0  # 0: no clipping
   return fit
 
@@ -192,7 +193,8 @@ _AT_LEAST = {
         "scene.train_offset", "scene.test_every", "scene.test_offset", "scene.near",
         "scene.far", "scene.room.seed", "field.mlp.position_octaves",
         "field.mlp.direction_octaves", "fit.warmup_steps",
-        "fit.interlevel_weight", "fit.distortion_weight", "fit.max_grad_norm",
+        "fit.interlevel_weight", "fit.distortion_weight", "fit.depth_weight",
+        "fit.max_grad_norm",
         "shape.warmup_steps", "shape.contrast_weight",
         "shape.norm_weight", "shape.contrast_rays", "shape.threshold_rate",
         "shape.position_scale", "shape.min_positives", "runtime.checkpoint_seconds",

@@ -45,6 +45,8 @@ class Batch:
   rgb: `[N, 3]` the photographed colour.
   features: `[N, F]` visual features at the rays' pixels, or None.
   labels: `[N]` int32 ground-truth classes (0 = void), only with the oracle.
+  distance: `[N]` measured distance along the ray (0 = none), only where depth
+    supervises, else None.
   jitter: `[N, 2]` in [-0.5, 0.5), moves the two rounds of samples on a ray; None
     for deterministic sampling.
   background: `[N, 3]` what is seen behind the field, or None for black.
@@ -54,6 +56,7 @@ class Batch:
   rgb: Array
   features: Array | None = None
   labels: Array | None = None
+  distance: Array | None = None
   jitter: Array | None = None
   background: Array | None = None
 

@@ -67,6 +67,21 @@ def test_host_and_device_gather_the_same_batch(scene, maps, with_all):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def test_measured_depth_goes_in_as_distance_where_it_is_asked_for(scene):
+  data = pixels.pixel_data(scene, with_depth=True)
+  chosen = np.array([[0, 0, 0], [3, 4, 11], [1, 7, 5]])
+  batch = pixels.gather_batch(data, chosen, np)
+  points = batch.rays.origins + batch.distance[:, None] * batch.rays.directions
+  for n, (view, row, column) in enumerate(chosen):
+    frame = scene.train[view]
+    _, depth = cameras.project(points[n:n + 1], scene.cam_to_world[frame],
+                               scene.intrinsics[frame], xnp=np)
+    np.testing.assert_allclose(depth[0], scene.depth[frame, row, column], rtol=1e-5)
+  assert pixels.pixel_data(scene).distance is None
+  bare = pixels.pixel_data(scene.replace(depth=None), with_depth=True)
+  assert bare.distance is None and pixels.gather_batch(bare, chosen, np).distance is None
+
+
 @pytest.mark.parametrize("xnp", [np, jnp])
 def test_transparent_photographs_show_the_background(scene, xnp):
   alpha = np.random.default_rng(0).random(scene.images.shape[:3]).astype(np.float32)

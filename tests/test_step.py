@@ -74,6 +74,34 @@ def test_plain_steps_leave_the_threshold_and_name_no_shaping_terms():
   assert float(state.threshold) == 0.25
 
 
+def test_depth_error_is_relative_and_ignores_what_is_not_measured():
+  rendered, measured = jnp.array([2.0, 3.0, 9.0, 5.0]), jnp.array([1.0, 4.0, 0.0, 5.0])
+  assert float(step_lib.depth_error(rendered, measured)) == pytest.approx(1.25 / 4)
+  scaled = step_lib.depth_error(100 * rendered, 100 * measured)  # metres or centimetres
+  assert float(scaled) == pytest.approx(1.25 / 4)
+  slopes = jax.grad(step_lib.depth_error)(rendered, measured)
+  np.testing.assert_allclose(slopes[:3], [1 / 4, -1 / 16, 0], atol=1e-7)
+  nothing = jax.grad(step_lib.depth_error)(rendered, 0 * measured)
+  np.testing.assert_array_equal(nothing, 0)
+
+
+@pytest.mark.parametrize("kind", sorted(tiny_models.KINDS))
+def test_measured_depth_pulls_the_surface_to_it(kind):
+  batch = tiny_models.batch(N)
+  measured = np.where(np.arange(N) % 4 == 0, 0, 2.2).astype(np.float32)
+  batch = batch.replace(distance=measured)
+  objective = step_lib.Objective(depth_weight=0.3)
+  model, state = make_state(kind)
+  state, logs = steps(model, objective, state, batch, 30, jax.random.key(0))
+  assert float(logs["depth"][-1]) < 0.5 * float(logs["depth"][0])
+  np.testing.assert_allclose(
+      logs["loss"], sum(objective.weights()[name] * logs[name]
+                        for name in objective.weights() if name in logs), rtol=1e-5)
+  without = steps(model, step_lib.Objective(), make_state(kind)[1], batch, 1,
+                  jax.random.key(0))[1]
+  assert "depth" not in without
+
+
 RECIPES = {
     "vjp": dict(jacobian="vjp", params="field/(color|rgb)/kernel"),
     "sketch": dict(jacobian="sketch", params="field/.*", sketch_directions=16),

@@ -130,6 +130,31 @@ def test_photographs_without_a_box_are_unbounded(root):
     transforms.load_transforms(root, near=5.0, far=2.0)
 
 
+def test_sensor_depth_is_read_and_tells_the_bounds(root):
+  """Half the photographs' size, one frame without: as phones record it."""
+  (root / "depth").mkdir()
+  rng, coarse = np.random.default_rng(0), {}
+  for i in range(5):
+    coarse[i] = rng.integers(2000, 3000, (4, 6)).astype(np.uint16)
+    coarse[i][0, 0] = 0
+    Image.fromarray(coarse[i]).save(root / "depth" / f"{i}.png")
+  edit(root, lambda raw: [frame.update(depth_file_path=f"depth/{i}.png")
+                          for i, frame in enumerate(raw["frames"][:5])])
+  scene = transforms.load_transforms(root)
+  assert scene.depth.shape == (6, 8, 12) and not scene.depth[5].any()
+  np.testing.assert_allclose(
+      scene.depth[2], np.kron(coarse[2], np.ones((2, 2))) / 1000, rtol=1e-6)
+  assert not scene.unbounded and 3.0 < scene.far < 5.0
+  assert "depth in millimetres" in scene.source
+  assert transforms.load_transforms(root, unbounded=True).unbounded
+  edit(root, frame(depth_file_path="../0.png"))
+  assert "depth_file_path '../0.png' leads out" in complaint(root)
+  edit(root, frame(depth_file_path="depth/none.png"))
+  assert "none.png: no such image file" in complaint(root)
+  edit(root, frame(depth_file_path="images/02.png"))
+  assert "depth needs a 16-bit grey PNG" in complaint(root)
+
+
 def test_blender_splits_and_transparency(tmp_path):
   root = tiny.write_blender(tmp_path / "cap", {"train": 4, "val": 2, "test": 3})
   scene = transforms.load_transforms(root, blender=True)

@@ -26,6 +26,8 @@ class PixelData:
   features: `[V, h, w, F]` visual features on their patch grid, or None.
   labels: `[V, H, W]` int32 ground-truth classes, only for the oracle, or None.
   alpha: `[V, H, W]` float32 opacity, where `images` are over black; or None.
+  distance: `[V, H, W]` float32 measured distance along the rays, 0 = none; only
+    where depth supervises, else None.
   near, far: distances along every ray.
   """
 
@@ -37,6 +39,7 @@ class PixelData:
   features: Array | None = None
   labels: Array | None = None
   alpha: Array | None = None
+  distance: Array | None = None
 
   @property
   def shape(self) -> tuple[int, int, int]:
@@ -45,16 +48,21 @@ class PixelData:
 
 
 def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
-               with_labels: bool = False) -> PixelData:
+               with_labels: bool = False, with_depth: bool = False) -> PixelData:
   """The training views of `scene` on the host.
 
   feature_maps: of all views of the scene, in its order.
+  with_depth: whether measured depth goes in, where the scene has it.
   with_labels: whether ground-truth classes go in; for the oracle only. Raises
     ValueError where the scene has none.
   """
   if with_labels and scene.semantic is None:
     raise ValueError(f"scene {scene.name} has no labels")
-  views = scene.train
+  views, distance = scene.train, None
+  if with_depth and scene.depth is not None:
+    distance = np.stack([
+        scene.depth[view] * cameras.distance_per_depth(scene.intrinsics[view], scene.size)
+        for view in views]).astype(np.float32)
   return PixelData(
       images=scene.images[views],
       cam_to_world=scene.cam_to_world[views].astype(np.float32),
@@ -62,7 +70,7 @@ def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
       near=float(scene.near), far=float(scene.far),
       features=None if feature_maps is None else feature_maps.grid[views],
       labels=scene.semantic[views] if with_labels else None,
-      alpha=None if scene.alpha is None else scene.alpha[views])
+      alpha=None if scene.alpha is None else scene.alpha[views], distance=distance)
 
 
 def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int]) -> jax.Array:
@@ -84,15 +92,17 @@ def gather_batch(data: PixelData, pixels, xnp=jnp, background=None) -> Batch:
   xy = (xnp.stack([column, row], axis=-1) + 0.5).astype(xnp.float32)
   rays = cameras.cast_rays(xy, data.cam_to_world[view], data.intrinsics[view],
                            data.near, data.far, xnp)
-  features = labels = None
+  features = labels = distance = None
   if data.features is not None:
     _, height, width = data.shape
     extent = xnp.array([[width, height]], xnp.float32)
     features = precomputed_features.sample_features(data.features, view, xy / extent, xnp)
   if data.labels is not None:
     labels = data.labels[view, row, column]
+  if data.distance is not None:
+    distance = data.distance[view, row, column]
   rgb = data.images[view, row, column]
   if data.alpha is not None and background is not None:
     rgb = rgb + (1 - data.alpha[view, row, column][:, None]) * background
   return Batch(rays=rays, rgb=rgb, features=features, labels=labels,
-               background=background)
+               distance=distance, background=background)

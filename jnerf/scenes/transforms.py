@@ -8,9 +8,11 @@
      "frames": [{"file_path": "images/0001.jpg", "transform_matrix": [[...], ...]}]}
 
 Poses map camera to world with OpenGL axes (x right, y up, z backward); they become
-OpenCV's here. Pixel centres lie at integer + 0.5. A frame may bring intrinsics of
-its own, see `transforms_camera`. `train_filenames` and `test_filenames` (or
-`val_filenames`) name the split where they are given.
+OpenCV's here. `depth_file_path` names a frame's depth along z, a 16-bit PNG in
+thousandths of the poses' unit, 0 = none, of any size. Pixel centres lie at integer +
+0.5. A frame may bring intrinsics of its own, see `transforms_camera`.
+`train_filenames` and `test_filenames` (or `val_filenames`) name the split where they
+are given.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def load_transforms(path: str | pathlib.Path, *, blender: bool = False, width: i
 
   blender: whether it is one file a split, of a scene in Blender's usual box.
   unbounded: whether the field is to cover all of space; None: unless the box is
-    given or Blender's.
+    given, Blender's, or known from depth.
   strict: whether a frame without its image is an error; else it is left out.
   Others as in `replica.load_replica`; a split of the caller's overrules the files'.
 
@@ -93,22 +95,27 @@ def load_transforms(path: str | pathlib.Path, *, blender: bool = False, width: i
   bent = bool(intrinsics[:, 4:].any())
   colour = stacks.read_stack(paths, images.read_rgba, images.resize_area, full_size,
                              size, paths[0].name)
+  depth = _depth(root, frames, size)
   if blender:
     near, far = near or BLENDER_NEAR, far or BLENDER_FAR
     bounds = bounds if len(bounds) else BLENDER_BOUNDS
   if unbounded is None:
-    unbounded = not len(bounds)
-  extent = extents.unbounded_extent if unbounded else extents.scene_extent
-  near, far, box = extent(poses, near=near, far=far, bounds=bounds)
+    unbounded = not len(bounds) and depth is None
+  if unbounded:
+    near, far, box = extents.unbounded_extent(poses, near=near, far=far, bounds=bounds)
+  else:
+    near, far, box = extents.scene_extent(poses, depth, train, intrinsics, near=near,
+                                          far=far, bounds=bounds)
   source = (f"{'Blender' if blender else 'nerfstudio'} layout in {root}: "
             f"{full_size[0]}x{full_size[1]} read at {size[0]}x{size[1]}, poses "
             "camera-to-world turned from OpenGL to OpenCV axes, "
             f"{'lens distortion k1 k2 p1 p2 k3' if bent else 'pinhole'}"
+            f"{'' if depth is None else ', depth in millimetres'}"
             f"{_about(missing)}; {rule}")
   opaque = (colour[..., 3] == 1).all()
   return Scene(
       name=root.resolve().name, frames=_names(root, paths), images=colour[..., :3],
-      alpha=None if opaque else colour[..., 3], cam_to_world=poses,
+      alpha=None if opaque else colour[..., 3], depth=depth, cam_to_world=poses,
       intrinsics=intrinsics if bent else intrinsics[:, :4], full_size=full_size,
       near=near, far=far, bounds=box, unbounded=unbounded, train=train, test=test,
       source=source)
@@ -153,7 +160,7 @@ def _frames(file: pathlib.Path, raw: Mapping[str, Any]) -> list[Frame]:
     place = f"{file}: frames[{i}]"
     if not isinstance(entry, dict):
       raise InputError(f"{place}: must be an object with file_path and transform_matrix")
-    path = _image_path(file.parent, entry.get("file_path"), place)
+    path = _path_below(file.parent, entry.get("file_path"), "file_path", place)
     first = seen.setdefault(path, i)
     if first != i:
       raise InputError(f"{place}: has the same file_path as frames[{first}], "
@@ -163,15 +170,13 @@ def _frames(file: pathlib.Path, raw: Mapping[str, Any]) -> list[Frame]:
   return frames
 
 
-def _image_path(root: pathlib.Path, name: Any, place: str) -> pathlib.Path:
-  """The image that `name` means; it need not exist, but lies below `root`."""
+def _path_below(root: pathlib.Path, name: Any, key: str, place: str) -> pathlib.Path:
+  """The file that `name` means; it need not exist, but lies below `root`."""
   if not isinstance(name, str) or not name or "\0" in name:
-    raise InputError(f"{place}: file_path is {name!r}; give the image's path below "
-                     f"{root}")
+    raise InputError(f"{place}: {key} is {name!r}; give the file's path below {root}")
   relative = os.path.normpath(name)
   if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir:
-    raise InputError(f"{place}: file_path {name!r} leads out of {root}; give a path "
-                     "below it")
+    raise InputError(f"{place}: {key} {name!r} leads out of {root}; give a path below it")
   path = root / relative
   return next((found for suffix in SUFFIXES
                if (found := path.with_name(path.name + suffix)).is_file()), path)
@@ -188,6 +193,23 @@ def _pose(matrix: Any, place: str) -> np.ndarray:
   if pose.shape != (4, 4):
     raise InputError(f"{place}: transform_matrix must be 4 rows of 4 numbers")
   return pose * [[1, -1, -1, 1]]  # columns are the camera's axes: y and z turn round
+
+
+def _depth(root: pathlib.Path, frames: Sequence[Frame],
+           size: tuple[int, int]) -> np.ndarray | None:
+  """`[V, H, W]` sensor depth at the working size, 0 = none; None without any.
+
+  A sensor's maps may be coarser than the photographs, and a frame may lack its own.
+  """
+  key = "depth_file_path"
+  if not any(key in frame.camera for frame in frames):
+    return None
+  depth = np.zeros((len(frames), size[1], size[0]), np.float32)
+  for i, frame in enumerate(frames):
+    if key in frame.camera:
+      path = _path_below(root, frame.camera[key], key, frame.place)
+      depth[i] = images.resize_nearest(images.read_depth(path), size)
+  return depth
 
 
 def _present(frames: list[Frame], strict: bool) -> tuple[list[Frame], list[str]]:

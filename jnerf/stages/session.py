@@ -103,12 +103,13 @@ class Session:
     """All that a stage of training is."""
     settings = self._settings(stage)
     recipe = None if stage == "fit" else self.recipe(oracle=stage == "shape-oracle")
-    objective = Objective(self.config.fit.interlevel_weight,
-                          self.config.fit.distortion_weight, recipe)
+    fit = self.config.fit
+    objective = Objective(fit.interlevel_weight, fit.distortion_weight, fit.depth_weight,
+                          recipe)
     return Training(
         self.model, self.optimizer(stage), objective, num_steps=settings.steps,
         num_rays=settings.num_rays, steps_per_call=self.config.runtime.steps_per_call,
-        background=self.config.fit.background)
+        background=fit.background)
 
   def recipe(self, oracle: bool) -> Recipe:
     """How the config shapes."""

@@ -32,15 +32,20 @@ SHOWN = ("loss", "psnr", "contrast", "positives")  # on the progress bar
 def fit(session: Session) -> None:
   """Fits the plain field to the photographs."""
   _train_stage(session, "fit", functools.partial(session.initial_params, "fit"),
-               pixels.pixel_data(session.scene))
+               pixels.pixel_data(session.scene, with_depth=_with_depth(session)))
 
 
 def shape(session: Session, oracle: bool = False) -> None:
   """Shapes the fitted field, with features or with the oracle's labels."""
   features = None if oracle else session.features
-  data = pixels.pixel_data(session.scene, features, with_labels=oracle)
+  data = pixels.pixel_data(session.scene, features, with_labels=oracle,
+                           with_depth=_with_depth(session))
   _train_stage(session, "shape-oracle" if oracle else "shape",
                functools.partial(trained_params, session, "fit"), data)
+
+
+def _with_depth(session: Session) -> bool:
+  return session.config.fit.depth_weight > 0
 
 
 def trained_params(session: Session, stage: str):

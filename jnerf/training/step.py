@@ -26,18 +26,20 @@ class Objective:
   """What is minimised; hashable.
 
   interlevel_weight, distortion_weight: of the field's own regularisers.
+  depth_weight: of the error against measured depth, where a batch brings it.
   recipe: how to shape, or None to fit only.
   """
 
   interlevel_weight: float = 1.0
-  distortion_weight: float = 1e-3
+  distortion_weight: float = 1e-4
+  depth_weight: float = 0.0
   recipe: contrast.Recipe | None = None
 
   def weights(self) -> dict[str, float]:
     """Weight of every term; the total loss is the weighted sum."""
     weights = {"photometric": 1.0, "coarse": 1.0,
                "interlevel": self.interlevel_weight,
-               "distortion": self.distortion_weight}
+               "distortion": self.distortion_weight, "depth": self.depth_weight}
     if self.recipe is not None:
       weights |= {"contrast": self.recipe.contrast_weight,
                   "norm": self.recipe.norm_weight}
@@ -82,6 +84,8 @@ def loss_terms(params, threshold, batch: Batch, key, *, model: Model,
   samples = model.sample(params, batch.rays, batch.jitter)
   rendering = model.render(params, batch.rays, samples, background)
   terms = photometric_terms(rendering, batch.rgb, objective)
+  if objective.depth_weight and batch.distance is not None:
+    terms["depth"] = depth_error(rendering.distance, batch.distance)
   if axis_name is not None:
     num_devices = jax.lax.psum(1, axis_name)
     terms = {name: term / num_devices for name, term in terms.items()}
@@ -105,3 +109,15 @@ def photometric_terms(rendering: Rendering, rgb, objective: Objective) -> dict:
   if objective.distortion_weight and rendering.coarse_rgb is None:
     terms["distortion"] = regularizers.distortion(rendering.t, rendering.weights)
   return terms
+
+
+def depth_error(rendered, measured):
+  """Mean relative error of distances `[N]`; rays without a measurement count 0.
+
+  Relative, so that it means the same in every unit; absolute rather than squared,
+  since sensors err by a lot at the edges of things. A mean over all rays rather than
+  over the measured ones, so that devices' shares of it add up.
+  """
+  known = measured > 0
+  error = jnp.abs(rendered - measured) / jnp.where(known, measured, 1.0)
+  return jnp.mean(jnp.where(known, error, 0.0))
