@@ -121,6 +121,8 @@ class Scene:
   full_size: `(width, height)` of the files; clicks are given in its pixels.
   near, far: distances along a ray between which everything visible lies.
   bounds: `[2, 3]` corners of the axis-aligned box that the field covers.
+  mask: `[V, H, W]` bool, False where people or hands are that the scene is not to
+    hold; such pixels are neither trained on nor scored. None: all are used.
   unbounded: whether the field covers all of space, the box in most detail.
   train, test: int64 indices into the views; disjoint.
   depth: `[V, H, W]` float32 along the camera's z, 0 = none; or None.
@@ -149,6 +151,7 @@ class Scene:
   class_names: dict[int, str] = struct.field(
       pytree_node=False, default_factory=dict)
   alpha: np.ndarray | None = None
+  mask: np.ndarray | None = None
   unbounded: bool = struct.field(pytree_node=False, default=False)
   source: str = struct.field(pytree_node=False, default="")
 

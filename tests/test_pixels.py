@@ -1,5 +1,7 @@
 """What a training step sees: training views only, the same on host and device."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -113,6 +115,23 @@ def test_draws_are_repeatable_and_reach_every_pixel():
   counts = np.bincount(np.ravel_multi_index(drawn.T, shape), minlength=60)
   # Uniform over the 60 pixels: 100 each, standard deviation 10.
   assert counts.min() > 55 and counts.max() < 150
+
+
+@pytest.mark.parametrize("as_on_device", [True, False])
+def test_masked_pixels_are_never_drawn_and_all_others_equally(scene, as_on_device):
+  mask = np.random.default_rng(0).random(scene.images.shape[:3]) < 0.3
+  data = pixels.pixel_data(scene.replace(mask=mask))
+  drawable = jax.device_put(data.drawable) if as_on_device else data.drawable
+  draw = functools.partial(pixels.draw_pixels, num=20_000, shape=data.shape)
+  draw = jax.jit(draw) if as_on_device else draw
+  drawn = np.asarray(draw(jax.random.key(0), drawable=drawable))
+  assert drawn.dtype == np.int32 and drawn.shape == (20_000, 3)
+  counts = np.bincount(np.ravel_multi_index(drawn.T, data.shape),
+                       minlength=mask[scene.train].size).reshape(data.shape)
+  kept = mask[scene.train]
+  assert not counts[~kept].any()
+  mean = 20_000 / kept.sum()
+  assert np.abs(counts[kept] - mean).max() < 6 * np.sqrt(mean)
 
 
 def test_draw_runs_under_jit_and_scan(scene):

@@ -155,6 +155,25 @@ def test_sensor_depth_is_read_and_tells_the_bounds(root):
   assert "depth needs a 16-bit grey PNG" in complaint(root)
 
 
+def test_masks_leave_out_what_is_black(root):
+  (root / "masks").mkdir()
+  white = np.full((8, 12), 255, np.uint8)
+  white[2, 5] = 0
+  Image.fromarray(white).save(root / "masks" / "2.png")
+  edit(root, frame(mask_path="masks/2.png"))
+  scene = transforms.load_transforms(root)
+  np.testing.assert_array_equal(scene.mask[2], white > 0)
+  assert scene.mask[[0, 1, 3, 4, 5]].all()
+  half = transforms.load_transforms(root, width=6).mask[2]  # a pixel partly black is out
+  assert (~half).sum() == 1 and not half[1, 2]
+  Image.fromarray(0 * white).save(root / "masks" / "2.png")
+  assert "2.png: leaves no pixel of 02.png" in complaint(root)
+  Image.fromarray(white[:4]).save(root / "masks" / "2.png")
+  assert "2.png: is 12x4 pixels" in complaint(root)
+  edit(root, frame(mask_path="/etc/passwd"))
+  assert "mask_path '/etc/passwd' leads out" in complaint(root)
+
+
 def test_blender_splits_and_transparency(tmp_path):
   root = tiny.write_blender(tmp_path / "cap", {"train": 4, "val": 2, "test": 3})
   scene = transforms.load_transforms(root, blender=True)

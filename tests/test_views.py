@@ -127,3 +127,23 @@ def test_points_are_scored_where_depth_is_known(model, params):
   assert known.sum() == 120 and 0 < right.mean() < 1
   assert result.rows[1]["total_accuracy"] == pytest.approx(right.mean())
   assert all(row["seconds"] > 0 for row in result.rows)
+
+
+def test_masked_pixels_are_not_scored(model, params):
+  depth = np.full((2, 12, 16), 2.0, np.float32)
+  scene = make_scene(depth, None)
+  mask = np.random.default_rng(3).random((2, 12, 16)) < 0.5
+  renderer = views.ViewRenderer(model, Recipe(), chunk=64)
+
+  def evaluated(scene):
+    return _evaluate_field(scene, renderer, params, [], field="plain", pairs=None,
+                           dimensions=("2d",))
+
+  found = evaluated(scene.replace(mask=mask))
+  shown, kept = found.views[1], mask[1]
+  error = np.mean((shown.rgb[kept] - scene.images[1][kept]) ** 2)
+  assert found.psnr == pytest.approx(-10 * np.log10(error))
+  assert found.depth_error_m == pytest.approx(
+      np.median(np.abs(shown.depth[kept] - 2.0)), rel=1e-5)
+  everywhere = evaluated(scene.replace(mask=np.ones_like(mask)))
+  assert everywhere.psnr == evaluated(scene).psnr != found.psnr

@@ -28,6 +28,8 @@ class PixelData:
   alpha: `[V, H, W]` float32 opacity, where `images` are over black; or None.
   distance: `[V, H, W]` float32 measured distance along the rays, 0 = none; only
     where depth supervises, else None.
+  drawable: `[M]` int32 row-major numbers of the pixels that the masks leave, or None
+    where all may be drawn.
   near, far: distances along every ray.
   """
 
@@ -40,6 +42,7 @@ class PixelData:
   labels: Array | None = None
   alpha: Array | None = None
   distance: Array | None = None
+  drawable: Array | None = None
 
   @property
   def shape(self) -> tuple[int, int, int]:
@@ -70,14 +73,20 @@ def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
       near=float(scene.near), far=float(scene.far),
       features=None if feature_maps is None else feature_maps.grid[views],
       labels=scene.semantic[views] if with_labels else None,
-      alpha=None if scene.alpha is None else scene.alpha[views], distance=distance)
+      alpha=None if scene.alpha is None else scene.alpha[views], distance=distance,
+      drawable=None if scene.mask is None else np.flatnonzero(
+          scene.mask[views]).astype(np.int32))
 
 
-def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int]) -> jax.Array:
+def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int],
+                drawable=None) -> jax.Array:
   """`[num, 3]` int32 (view, row, column), uniform with replacement.
 
-  key: consumed; shape: `(V, H, W)`.
+  key: consumed; shape: `(V, H, W)`; drawable: as in `PixelData`.
   """
+  if drawable is not None:
+    chosen = jax.random.randint(key, (num,), 0, drawable.shape[0])
+    return jnp.stack(jnp.unravel_index(jnp.asarray(drawable[chosen]), shape), axis=-1)
   return jax.random.randint(key, (num, 3), 0, jnp.array(shape, jnp.int32)[None],
                             dtype=jnp.int32)
 

@@ -9,15 +9,16 @@
 
 Poses map camera to world with OpenGL axes (x right, y up, z backward); they become
 OpenCV's here. `depth_file_path` names a frame's depth along z, a 16-bit PNG in
-thousandths of the poses' unit, 0 = none, of any size. Pixel centres lie at integer +
-0.5. A frame may bring intrinsics of its own, see `transforms_camera`.
+thousandths of the poses' unit, 0 = none, of any size; `mask_path` an image that is
+black where the frame shows what the scene is not to hold. Pixel centres lie at
+integer + 0.5. A frame may bring intrinsics of its own, see `transforms_camera`.
 `train_filenames` and `test_filenames` (or `val_filenames`) name the split where they
 are given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import os
 import pathlib
@@ -96,6 +97,7 @@ def load_transforms(path: str | pathlib.Path, *, blender: bool = False, width: i
   colour = stacks.read_stack(paths, images.read_rgba, images.resize_area, full_size,
                              size, paths[0].name)
   depth = _depth(root, frames, size)
+  mask = _mask(root, frames, full_size, size)
   if blender:
     near, far = near or BLENDER_NEAR, far or BLENDER_FAR
     bounds = bounds if len(bounds) else BLENDER_BOUNDS
@@ -115,7 +117,8 @@ def load_transforms(path: str | pathlib.Path, *, blender: bool = False, width: i
   opaque = (colour[..., 3] == 1).all()
   return Scene(
       name=root.resolve().name, frames=_names(root, paths), images=colour[..., :3],
-      alpha=None if opaque else colour[..., 3], depth=depth, cam_to_world=poses,
+      alpha=None if opaque else colour[..., 3], depth=depth, mask=mask,
+      cam_to_world=poses,
       intrinsics=intrinsics if bent else intrinsics[:, :4], full_size=full_size,
       near=near, far=far, bounds=box, unbounded=unbounded, train=train, test=test,
       source=source)
@@ -205,11 +208,37 @@ def _depth(root: pathlib.Path, frames: Sequence[Frame],
   if not any(key in frame.camera for frame in frames):
     return None
   depth = np.zeros((len(frames), size[1], size[0]), np.float32)
+  for i, path in _named_files(root, frames, key):
+    depth[i] = images.resize_nearest(images.read_depth(path), size)
+  return depth
+
+
+def _mask(root: pathlib.Path, frames: Sequence[Frame], full_size: tuple[int, int],
+          size: tuple[int, int]) -> np.ndarray | None:
+  """`[V, H, W]` bool, False where a frame's mask is black; None without any mask.
+
+  A pixel counts where nothing of the full-size pixels it covers is masked.
+  """
+  key = "mask_path"
+  if not any(key in frame.camera for frame in frames):
+    return None
+  mask = np.ones((len(frames), size[1], size[0]), bool)
+  for i, path in _named_files(root, frames, key):
+    white = (images.read_labels(path) > 0).astype(np.float32)
+    images.check_size(path, white, full_size, frames[i].path.name)
+    mask[i] = images.resize_area(white[..., None], size)[..., 0] > 1 - 1e-4
+    if not mask[i].any():
+      raise InputError(f"{path}: leaves no pixel of {frames[i].path.name}; white is what "
+                       "is kept")
+  return mask
+
+
+def _named_files(root: pathlib.Path, frames: Sequence[Frame], key: str,
+                 ) -> Iterator[tuple[int, pathlib.Path]]:
+  """The number of every frame that has a file under `key`, and the file."""
   for i, frame in enumerate(frames):
     if key in frame.camera:
-      path = _path_below(root, frame.camera[key], key, frame.place)
-      depth[i] = images.resize_nearest(images.read_depth(path), size)
-  return depth
+      yield i, _path_below(root, frame.camera[key], key, frame.place)
 
 
 def _present(frames: list[Frame], strict: bool) -> tuple[list[Frame], list[str]]:

@@ -150,11 +150,20 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
   depth_error = None
   if scene.depth is not None and scene.depth[scene.test].any():
     depth_error = metrics.median_depth_error(
-        np.stack([view.depth for view in found]), scene.depth[scene.test])
+        np.stack([view.depth for view in found]),
+        np.where(_scored(scene), scene.depth[scene.test], 0))
   return FieldResult(
       test_views, rows, depth_error_m=depth_error,
-      psnr=float(np.mean([metrics.psnr(v.rgb, p) for v, p in zip(found, photos)])),
+      psnr=float(np.mean([metrics.psnr(v.rgb[m], p[m])
+                          for v, p, m in zip(found, photos, _scored(scene))])),
       ssim=float(np.mean([metrics.ssim(v.rgb, p) for v, p in zip(found, photos)])))
+
+
+def _scored(scene: Scene) -> np.ndarray:
+  """`[T, H, W]` bool: the pixels of the test views that count."""
+  if scene.mask is None:
+    return np.ones((len(scene.test), *scene.images.shape[1:3]), bool)
+  return scene.mask[scene.test]
 
 
 def _label_views(scene: Scene, renderer: ViewRenderer, params,
