@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny_models
 
+from jnerf.evaluating import metrics
 from jnerf.evaluating.protocols import Labels
 from jnerf.labeling import views
 from jnerf.labeling.assignment import make_assignment
@@ -145,5 +146,7 @@ def test_masked_pixels_are_not_scored(model, params):
   assert found.psnr == pytest.approx(-10 * np.log10(error))
   assert found.depth_error_m == pytest.approx(
       np.median(np.abs(shown.depth[kept] - 2.0)), rel=1e-5)
+  patched = np.where(kept[..., None], shown.rgb, scene.images[1])
+  assert found.ssim == pytest.approx(metrics.ssim(patched, scene.images[1]))
   everywhere = evaluated(scene.replace(mask=np.ones_like(mask)))
   assert everywhere.psnr == evaluated(scene).psnr != found.psnr

@@ -146,21 +146,25 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
       seen = {view: np.where(scene.depth[view] > 0, truth[view], 0) for view in truth}
       rows += [name_row(labeler, labels, seen, "3d", seconds) for labeler in for_points]
   found = list(test_views.values())
-  photos = scene.photos(scene.test, renderer.background)
+  photos, scored = scene.photos(scene.test, renderer.background), _scored(scene)
   depth_error = None
   if scene.depth is not None and scene.depth[scene.test].any():
     depth_error = metrics.median_depth_error(
         np.stack([view.depth for view in found]),
-        np.where(_scored(scene), scene.depth[scene.test], 0))
+        np.where(scored, scene.depth[scene.test], 0))
   return FieldResult(
       test_views, rows, depth_error_m=depth_error,
       psnr=float(np.mean([metrics.psnr(v.rgb[m], p[m])
-                          for v, p, m in zip(found, photos, _scored(scene))])),
-      ssim=float(np.mean([metrics.ssim(v.rgb, p) for v, p in zip(found, photos)])))
+                          for v, p, m in zip(found, photos, scored)])),
+      ssim=float(np.mean([metrics.ssim(np.where(m[..., None], v.rgb, p), p)
+                          for v, p, m in zip(found, photos, scored)])))
 
 
 def _scored(scene: Scene) -> np.ndarray:
-  """`[T, H, W]` bool: the pixels of the test views that count."""
+  """`[T, H, W]` bool: the pixels of the test views that count.
+
+  SSIM, which needs whole windows, takes the others as right.
+  """
   if scene.mask is None:
     return np.ones((len(scene.test), *scene.images.shape[1:3]), bool)
   return scene.mask[scene.test]
