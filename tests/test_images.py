@@ -26,6 +26,15 @@ def test_pictures_are_turned_as_their_exif_says(tmp_path, suffix, orientation):
   np.testing.assert_allclose(images.read_image(path), upright / 255, atol=0.03)
 
 
+@pytest.mark.parametrize("orientation", [0, 9, 6000])
+def test_orientations_that_do_not_exist_are_upright(tmp_path, orientation):
+  exif, path = Image.Exif(), tmp_path / "a.png"
+  exif[ExifTags.Base.Orientation] = orientation
+  Image.new("RGB", (6, 4), (9, 9, 9)).save(path, exif=exif)
+  assert images.image_size(path) == (6, 4)
+  assert images.read_image(path).shape == (4, 6, 3)
+
+
 @pytest.mark.parametrize("damage", [b"", b"MM", b"Exif\0\0II*\0\xff\xff\xff\xff",
                                     b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + 9 * b"\x01"])
 def test_damaged_exif_is_no_reason_to_crash(tmp_path, damage):

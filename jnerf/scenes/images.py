@@ -159,5 +159,6 @@ def _decoded(path: str | pathlib.Path) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-  """EXIF orientation: 1 is upright, from 5 on sides are swapped."""
-  return image.getexif().get(ExifTags.Base.Orientation, 1)
+  """EXIF orientation, 1 to 8: 1 is upright, from 5 on sides are swapped."""
+  value = image.getexif().get(ExifTags.Base.Orientation)
+  return value if value in range(1, 9) else 1  # a damaged one may be of any type
