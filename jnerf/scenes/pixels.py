@@ -22,7 +22,7 @@ class PixelData:
   """All that batches are gathered from, of the training views.
 
   images: `[V, H, W, 3]` float32 in [0, 1].
-  cam_to_world: `[V, 4, 4]` float32; intrinsics: `[V, 4 or 9]` float32.
+  cam_to_world: `[V, 4, 4]` float32; intrinsics: `[V, 4, 8 or 9]` float32.
   features: `[V, h, w, F]` visual features on their patch grid, or None.
   labels: `[V, H, W]` int32 ground-truth classes, only for the oracle, or None.
   alpha: `[V, H, W]` float32 opacity, where `images` are over black; or None.
