@@ -45,8 +45,10 @@ class Batch:
   rgb: `[N, 3]` the photographed colour.
   features: `[N, F]` visual features at the rays' pixels, or None.
   labels: `[N]` int32 ground-truth classes (0 = void), only with the oracle.
-  distance: `[N]` measured distance along the ray (0 = none), only where depth
-    supervises, else None.
+  distance: `[N]` measured distance along the ray (0 = none), or None.
+  normals: `[N, 3]` directions that the surfaces face, or None.
+  segments: `[N]` int32 segments that hint what belongs together, each of one view
+    (0 = none), or None.
   jitter: `[N, 2]` in [-0.5, 0.5), moves the two rounds of samples on a ray; None
     for deterministic sampling.
   background: `[N, 3]` what is seen behind the field, or None for black.
@@ -57,6 +59,8 @@ class Batch:
   features: Array | None = None
   labels: Array | None = None
   distance: Array | None = None
+  normals: Array | None = None
+  segments: Array | None = None
   jitter: Array | None = None
   background: Array | None = None
 

@@ -130,12 +130,12 @@ def project(points, cam_to_world, intrinsics, xnp=jnp):
   Points behind the camera have depth <= 0 and meaningless `xy`.
   """
   rotation, centre = cam_to_world[:3, :3], cam_to_world[:3, 3]
-  camera = (points - centre) @ rotation
+  camera = (points - centre[None]) @ rotation
   depth = camera[:, 2]
   camera_xy = camera[:, :2] / depth[:, None]
   if intrinsics.shape[-1] > PINHOLE:
     camera_xy = lenses.distort(camera_xy, intrinsics[None, PINHOLE:], xnp)
-  return camera_xy * intrinsics[:2] + intrinsics[2:4], depth
+  return camera_xy * intrinsics[None, :2] + intrinsics[None, 2:4], depth
 
 
 def look_at(eye, target, up=(0.0, 0.0, 1.0)) -> np.ndarray:

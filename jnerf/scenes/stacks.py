@@ -133,3 +133,12 @@ def full_photo(scene: Scene, view: int, background: float) -> np.ndarray:
     return scene.photos([view], background)[0]
   rgba = images.read_rgba(scene.files[view])
   return rgba[..., :3] + np.float32(background) * (1 - rgba[..., 3:])
+
+
+def picture_size(scene: Scene, view: int) -> Size:
+  """`(width, height)` of the part of `scene.images[view]` that the photograph fills."""
+  if not scene.files:
+    return scene.size
+  full = images.image_size(scene.files[view])
+  return tuple(max(1, round(own * new / old)) for own, new, old in zip(
+      full, scene.size, scene.full_size, strict=True))

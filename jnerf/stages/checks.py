@@ -69,5 +69,9 @@ def _check_shaping(session: Session) -> None:
   if shape.oracle and session.scene.semantic is None:
     raise InputError("shape.oracle=True needs labels, and the scene has none; "
                      "set it to False")
+  if shape.geometry == "sensor" and session.scene.depth is None:
+    raise InputError(f"shape.geometry=sensor: {session.scene.name} has no measured "
+                     "depth; set it to field")
   session.recipe(oracle=False)
-  session.features  # noqa: B018 - reads and checks the file, kept for shaping
+  # Reads and checks the files, and keeps them for shaping.
+  session.features, session.hints  # noqa: B018
