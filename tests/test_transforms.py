@@ -336,9 +336,12 @@ def test_real_captures(name):
 
 
 def test_the_whole_command_on_photographs(tmp_path, capsys):
-  """Distorted, transparent, each frame with a camera of its own: fit, shape, render."""
+  """Distorted, transparent, masked, each frame with a camera of its own."""
   root = tiny.write(tmp_path / "cap", mode="RGBA", **tiny.LENS)
   edit(root, lambda raw: raw["frames"][0].update(fl_x=14.0))
+  kept = np.tile(np.arange(12) > 4, (8, 1))
+  Image.fromarray((255 * kept).astype(np.uint8)).save(root / "mask.png")
+  edit(root, frame(mask_path="mask.png"))
   folder, clicks = tmp_path / "run", tmp_path / "clicks.json"
   clicks.write_text(json.dumps({"classes": {"1": "cup", "2": "jug"}, "clicks": [
       {"frame": "01", "x": x, "y": 4, "class": c} for x, c in ((2, 1), (9, 2))]}))
@@ -348,7 +351,9 @@ def test_the_whole_command_on_photographs(tmp_path, capsys):
   for mode in ("inspect", "fit", "shape", "propagate"):
     main.main(["jnerf", *common, f"--mode={mode}"])
   assert "all of space beyond" in capsys.readouterr().out
-  assert len(list((folder / "labels" / "shaped-cosine").iterdir())) == 6
+  labels = folder / "labels" / "shaped-cosine"
+  assert len(list(labels.iterdir())) == 6
+  np.testing.assert_array_equal(np.asarray(Image.open(labels / "02.png")) > 0, kept)
   for path in ("test", "orbit"):
     main.main(["jnerf", *common, "--mode=render", f"--config.render.path={path}"])
   session = Session(Workdir(folder).read_config(), Workdir(folder))
