@@ -12,9 +12,9 @@ OpenCV's here. `depth_file_path` names a frame's depth along z, 0 = none, of any
 16-bit PNG in thousandths of the poses' unit or an .npy array, of floats in that very
 unit, unless `depth_unit_scale_factor` says what one number of the files is in it.
 `mask_path` is an image that is black where the frame shows what the scene is not to
-hold. Pixel centres lie at integer + 0.5. A frame may bring intrinsics of its own, see `transforms_camera`.
-`train_filenames` and `test_filenames` (or `val_filenames`) name the split where they
-are given.
+hold. Pixel centres lie at integer + 0.5. A frame may bring intrinsics of its own, see
+`transforms_camera`. `train_filenames` and `test_filenames` (or `val_filenames`) name
+the split where they are given.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _depth_unit(frames: Sequence[Frame]) -> float | None:
   units = [number(frame.camera, DEPTH_UNIT, frame.place)
            if DEPTH_UNIT in frame.camera else None for frame in frames]
   for unit, frame in zip(units, frames, strict=True):
-    if unit != units[0] or unit is not None and not 1e-9 < unit < 1e9:
+    if unit != units[0] or (unit is not None and not 1e-9 < unit < 1e9):
       raise InputError(f"{frame.place}: {DEPTH_UNIT} is {unit}; give one above 0 for all "
                        "frames, 0.001 for millimetres")
   return units[0]
