@@ -251,3 +251,25 @@ def test_damaged_arrays_are_read_or_refused(tmp_path):
     except InputError as error:
       refused += "\n" not in str(error)
   assert refused > 100
+
+
+@pytest.mark.parametrize("name, options", [
+    ("a.png", {"transparency": 2}), ("a.tif", {"compression": "tiff_lzw"}), ("a.gif", {}),
+    ("a.webp", {}), ("a.jpg", {}), ("a.bmp", {}), ("a.ppm", {})])
+def test_damaged_pictures_of_each_kind_are_read_or_refused(tmp_path, name, options):
+  picture, path = Image.fromarray(COLOURS[..., :3]), tmp_path / name
+  (picture.quantize(8) if options.get("transparency") else picture).save(path, **options)
+  whole, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+  for _ in range(60):
+    damaged = bytearray(whole)
+    for _ in range(rng.integers(1, 6)):
+      damaged[rng.integers(len(whole))] = rng.integers(256)
+    path.write_bytes(bytes(damaged[:rng.integers(len(whole))] if rng.random() < 0.3
+                           else damaged))
+    for read in (images.image_size, images.read_rgba, images.read_labels):
+      try:
+        read(path)
+      except InputError as error:
+        refused += 1
+        assert "\n" not in str(error) and str(path) in str(error)
+  assert refused > 60  # none of them but PNG holds labels

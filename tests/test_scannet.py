@@ -292,6 +292,7 @@ DAMAGE = {
     "table's id a word": (rows(*tiny.ROWS, "x\t\t\t\t3"), "line 6: maps id 'x'"),
     "table's class a word": (rows(*tiny.ROWS, "9\t\t\t\twall"), "line 6.*'wall'"),
     "table's class 41": (rows(*tiny.ROWS, "9\t\t\t\t41"), "line 6: maps id '9'.*to 40"),
+    "table's id 65536": (rows(*tiny.ROWS, "65536\t\t\t\t4"), "line 6: maps id '65536'"),
     "table's id twice": (rows(*tiny.ROWS, "3\t\t\t\t7"), "line 6: maps id '3'"),
     "table's field endless": (rows(*tiny.ROWS, "3\t" + "a" * 200_000), "cannot be read"),
 }

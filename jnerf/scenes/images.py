@@ -229,7 +229,7 @@ def _decoded(path: str | pathlib.Path) -> Image.Image:
     if _orientation(image) == 1:
       return image
     upright = ImageOps.exif_transpose(image)
-    upright.format = image.format
+    upright.format = image.format  # lost in turning; `_is_16_bit` asks for it
     return upright
 
 

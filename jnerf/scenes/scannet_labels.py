@@ -42,7 +42,8 @@ def to_nyu40(scene: Scene, root: pathlib.Path) -> Scene:
   table = read_map(file)
   counts = sum(np.bincount(view.reshape(-1), minlength=NUM_RAW)
                for view in scene.semantic)
-  nyu = np.array([table.ids.get(raw, 0) for raw in range(NUM_RAW)], np.int32)
+  nyu = np.zeros(NUM_RAW, np.int32)
+  nyu[list(table.ids)] = list(table.ids.values())
   lost = np.flatnonzero((counts > 0) & (nyu == 0))
   lost = lost[lost != 0]
   note = f"raw label ids mapped to NYU40 by {file}"
@@ -75,10 +76,12 @@ def read_map(path: pathlib.Path) -> LabelMap:
   ids, names = {}, {}
   for number, row in enumerate(rows, start=2):
     raw, nyu = _id(row["id"]), _id(row["nyu40id"] or "0")
-    if raw is None or nyu is None or nyu > NUM_CLASSES or ids.get(raw, nyu) != nyu:
-      raise InputError(f"{path} line {number}: maps id {row['id']!r} to nyu40id "
-                       f"{row['nyu40id']!r}; each id needs one number up to "
-                       f"{NUM_CLASSES}: copy the file again")
+    if (raw is None or raw >= NUM_RAW or nyu is None or nyu > NUM_CLASSES
+        or ids.get(raw, nyu) != nyu):
+      raise InputError(f"{path} line {number}: maps id {str(row['id'])[:20]!r} to "
+                       f"nyu40id {str(row['nyu40id'])[:20]!r}; ids are below {NUM_RAW}, "
+                       f"and each has one number up to {NUM_CLASSES}: copy the file "
+                       "again")
     ids[raw] = nyu
     if row.get("nyu40class"):
       names.setdefault(nyu, row["nyu40class"])
