@@ -27,10 +27,10 @@ NO_PARALLAX = 1.0  # degrees under which a point seen twice has no depth
 def baselines(scene: Scene) -> dict:
   """Figures of every view, and the outliers by name.
 
-  `views`: for each view `frame`, `is_test`, `nearest` (training frame), `distance` to it, `turn`
-  (degrees between the two viewing directions), `baseline` (that distance over the
-  view's `depth`), and of its points `shared` (share that a training view sees),
-  `shared_by_three`, `triangulation` (degrees: the widest angle between this and
+  `views`: for each view `frame`, `is_test`, `nearest` (training frame), `distance` to
+  it, `turn` (degrees between the two viewing directions), `baseline` (that distance
+  over the view's `depth`), and of its points `shared` (share that a training view
+  sees), `shared_by_three`, `triangulation` (degrees: the widest angle between this and
   another camera at a point) and `nearest_angle` (the narrowest); medians, None where
   nothing is shared. `isolated`: frames that share less than `ISOLATED`.
   `depth`: `measured` or `assumed`. `test_shared`, `test_shared_by_three`: means over
@@ -43,7 +43,8 @@ def baselines(scene: Scene) -> dict:
   rows = []
   for view, frame in enumerate(scene.frames):
     mine = owner == view
-    row = {"frame": frame, "is_test": view in scene.test, "depth": float(depth[view]), "nearest": None,
+    row = {"frame": frame, "is_test": view in scene.test, "depth": float(depth[view]),
+           "nearest": None,
            "shared": float((shared[mine] > 0).mean()) if mine.any() else 0.0,
            "shared_by_three": float((shared[mine] > 2).mean()) if mine.any() else 0.0,
            "triangulation": _median_degrees(widest[mine & (shared > 0)]),

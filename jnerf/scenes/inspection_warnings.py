@@ -20,11 +20,11 @@ def _of_extent(result: dict) -> Iterator[str]:
   if result["views"]["test"] == 0:
     yield "no test views: nothing can be evaluated; set scene.test_every"
   if "depth" not in result:
-    guessed = [key for key, origin in result["extent_from"].items()
+    guessed = [f"scene.{key}" for key, origin in result["extent_from"].items()
                if origin == "cameras"]
     yield "no depth: depth is not evaluated" + (
-        f", and {', '.join(guessed)} are guesses from the cameras: look at cameras.png, "
-        "and set them in scene where they are wrong" if guessed else "")
+        f", and guesses from the cameras must do: look at cameras.png, and set "
+        f"{', '.join(guessed)} where they are wrong" if guessed else "")
   elif result["depth"]["known"] < 0.5:
     yield f"depth is known for {result['depth']['known']:.0%} of pixels only"
   outside = result["cameras"]["outside_bounds"]

@@ -50,13 +50,14 @@ def estimate(session: Session) -> dict:
   the device holds meanwhile. `rendering`: `test_views, fields, labelled_views,
   view_seconds, seconds`. `seconds`: of all that. `scene_bytes`: on the host;
   `peak_bytes`: the most that was held. `host_bytes`, `device_bytes`: what the machine
-  has, None where it is not told; `cores`, of which others kept `load` busy.
+  has, None where it is not told; `cores`; `load`: what others ran beside it.
   `problems`: what would keep a stage from running, one line each; such a stage is left
   out.
   """
   about = environment()
   result = {**{name: about[name] for name in ("device", "num_devices", "cores")},
-            "load": others_load(), "host_bytes": host_memory_bytes(), "device_bytes": device_memory_bytes(),
+            "load": others_load(), "host_bytes": host_memory_bytes(),
+            "device_bytes": device_memory_bytes(),
             "scene_bytes": num_bytes(session.scene), "stages": {}, "problems": []}
   parts = {"fit": result["stages"], "shape": result["stages"], "rendering": result}
   for name, place in parts.items():

@@ -27,8 +27,9 @@ def inspect(session: Session) -> tuple[str, pathlib.Path]:
   scene = session.scene
   findings = inspect_scene(scene)
   folder = session.workdir.folder("inspect")
-  outliers = [*findings["baselines"]["isolated"], *(
-      row["frame"] for kind in ("blurred", "exposed") for row in findings["photos"][kind])]
+  photos = findings["photos"]
+  outliers = [*findings["baselines"]["isolated"],
+              *(row["frame"] for row in (*photos["blurred"], *photos["exposed"]))]
   Image.fromarray(contact_sheet(scene, palette())).save(folder / "contact_sheet.png")
   Image.fromarray(camera_plot(scene, outliers)).save(folder / "cameras.png")
   needs, cost = label_needs(session), []

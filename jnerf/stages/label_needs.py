@@ -31,8 +31,8 @@ def _protocols(scene: Scene) -> list[tuple[str, str]]:
   frame = scene.frames[int(drawn.pixels[0, 0])]
   has_depth = scene.depth is not None and bool(scene.depth[scene.test].any())
   return [("labels", (
-      f"ground truth; label.protocols: sparse ({len(drawn.class_ids)} clicks in {frame}), "
-      f"dense ({frame} whole), clicks-K, per-frame-R; label.dimensions: 2d"
+      f"ground truth; label.protocols: sparse ({len(drawn.class_ids)} clicks in "
+      f"{frame}), dense (all of {frame}), clicks-K, per-frame-R; label.dimensions: 2d"
       + (", 3d" if has_depth else " (3d needs depth of the test views)")))]
 
 
@@ -44,18 +44,18 @@ def _clicks(session: Session) -> list[tuple[str, str]]:
   example = {"classes": {"1": "wall", "2": "chair"}, "clicks": [
       {"frame": frame, "x": width // 2, "y": height // 2, "class": 1}]}
   lines = [] if clicks else [
-      ("labels", "none here. Click a pixel or more of each thing that is to be told apart, "
-       "and write the clicks file, with x from 0 to "
-       f"{width - 1}, y from 0 to {height - 1} and classes from 1:"),
+      ("labels", "none here. Click a pixel or more of each thing that is to be told "
+       f"apart, and write the clicks file, with x from 0 to {width - 1}, y from 0 to "
+       f"{height - 1} and classes from 1:"),
       ("", json.dumps(example)), ("", _command(session.command))]
   return [*lines, ("scores", (
-      "need ground truth: in the Replica layout semantic_class/semantic_class_<i>.png for "
-      "every image, class ids of 8 or 16 bits, 0 = void"))]
+      "need ground truth: in the Replica layout semantic_class/semantic_class_<i>.png "
+      "for every image, class ids of 8 or 16 bits, 0 = void"))]
 
 
 def _command(command: str) -> str:
   """The command that labels, made of the one that inspected."""
-  bare = re.sub(r" --mode[= ]\S+", "", command)
+  bare = re.sub(r" --(mode|config\.inspect\.\w+)[= ]\S+", "", command)
   return f"{bare or 'python -m jnerf.main ...'} --config.label.clicks=clicks.json"
 
 

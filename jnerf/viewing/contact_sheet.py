@@ -40,7 +40,8 @@ def contact_sheet(scene: Scene, palette: np.ndarray | None = None, columns: int 
       labels = resize_nearest(scene.semantic[view], size)
       grey = photo.mean(axis=-1, keepdims=True)
       colour = palette[labels].astype(np.float32) / 255
-      sheet.paste(Image.fromarray(to_uint8(0.35 * grey + 0.65 * colour)), (x, y + caption + size[1]))
+      sheet.paste(Image.fromarray(to_uint8(0.35 * grey + 0.65 * colour)),
+                  (x, y + caption + size[1]))
     is_test = view in scene.test
     draw.text((x, y), scene.frames[view] + (" (test)" if is_test else ""),
               fill=(200, 60, 0) if is_test else (0, 0, 0))

@@ -20,8 +20,8 @@ def format_estimate(found: dict) -> list[tuple[str, str]]:
   if rendering := found.get("rendering"):
     labelled = rendering["labelled_views"]
     lines.append(("rendering", (
-        f"{duration(rendering['seconds'])} ({rendering['view_seconds']:.2g} s a view) for "
-        f"{rendering['test_views']} test views by {rendering['fields']} fields"
+        f"{duration(rendering['seconds'])} ({rendering['view_seconds']:.2g} s a view) "
+        f"for {rendering['test_views']} test views by {rendering['fields']} fields"
         + (f" and {labelled} views to label" if labelled else ""))))
   if found["stages"]:
     there = found["device_bytes"] or found["host_bytes"]
@@ -29,8 +29,8 @@ def format_estimate(found: dict) -> list[tuple[str, str]]:
         f"{duration(found['seconds'])} on {found['num_devices']} x {found['device']}, "
         f"{found['cores']} cores"
         + (f", {size_text(there)} of memory" if there else "")
-        + (f", of which others keep {found['load']:.1f} busy" if found["load"] > 0.5
-           else "")
+        + (f", busy with other work too (load {found['load']:.1f}), else faster"
+           if found["load"] > 0.5 else "")
         + f"; this estimate itself took {size_text(found['peak_bytes'])} at most, "
         f"{size_text(found['scene_bytes'])} of it the scene. Features, labelling and "
         "scores come on top")))

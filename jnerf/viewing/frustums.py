@@ -225,8 +225,9 @@ def _draw_head(draw, scene: Scene, scale: float, has_surface: bool,
   draw.line([left, 30, right, 30], fill=INK, width=2)
   for end in (left, right):
     draw.line([end, 25, end, 35], fill=INK, width=2)
-  draw.text(((left + right) / 2, 21), f"{length:g} scene unit{'s' * (length != 1)}", fill=INK,
-            font=_font(13), anchor="mb")
+  unit = "scene unit" if length == 1 else "scene units"
+  draw.text(((left + right) / 2, 21), f"{length:g} {unit}", fill=INK, font=_font(13),
+            anchor="mb")
 
 
 def _draw_axes(draw, panel: Panel) -> None:

@@ -58,8 +58,8 @@ def _camera_lines(result: dict) -> Iterator[str]:
   if lens:
     yield line("lens", "  ".join(f"{name} {value:.4g}" for name, value in zip(
         _LENS_NAMES[len(lens)], lens, strict=True)))
-  yield line("cameras", f"within {_vector(cameras['low'])} to {_vector(cameras['high'])}, "
-             f"neighbours {cameras['spacing']:.3g} apart")
+  yield line("cameras", f"within {_vector(cameras['low'])} to "
+             f"{_vector(cameras['high'])}, neighbours {cameras['spacing']:.3g} apart")
 
 
 def _extent_lines(result: dict) -> Iterator[str]:
@@ -89,12 +89,14 @@ def _baseline_lines(result: dict) -> Iterator[str]:
   what = "what is seen" if found["depth"] == "measured" else (
       f"what is seen, taken to be {typical['depth']:.3g} away")
   yield line("baselines", f"nearest training view {typical['distance']:.3g} away and "
-             f"turned by {typical['turn']:.2g} degrees: {typical['baseline']:.0%} of the "
+             f"turned by {_degrees(typical['turn'])}: {typical['baseline']:.0%} of the "
              f"distance to {what} (medians)")
   if typical["triangulation"] is not None:
-    narrow = min(row["triangulation"] for row in rows if row["triangulation"] is not None)
-    yield line("parallax", f"what views share they see up to {typical['triangulation']:.2g} "
-               f"degrees apart (median view; the worst {narrow:.2g})")
+    least = min((row for row in rows if row["triangulation"] is not None),
+                key=lambda row: row["triangulation"])
+    yield line("parallax", "points that views share are seen from up to "
+               f"{_degrees(typical['triangulation'])} apart (median; least in "
+               f"{least['frame']}, {_degrees(least['triangulation'])})")
 
 
 def _coverage_lines(result: dict) -> Iterator[str]:
@@ -106,27 +108,28 @@ def _coverage_lines(result: dict) -> Iterator[str]:
                f"(median {cover['median_views']:.0f}); {cover['in_bounds']:.1%} lies "
                "in the bounds")
   elif found["test_shared"] is not None:
-    yield line("coverage", f"{found['test_shared']:.0%} of what the test views are turned "
-               f"to is before a training view too, {found['test_shared_by_three']:.0%} "
-               "before 3 or more; what hides it is not known without depth")
+    yield line("coverage", f"{found['test_shared']:.0%} of what the test views are "
+               "turned to is before a training view too, "
+               f"{found['test_shared_by_three']:.0%} before 3 or more (whether something "
+               "hides it there is not known without depth)")
   tests = [row for row in found["views"]
            if row["is_test"] and row["nearest_angle"] is not None]
   if tests:
     worst = max(tests, key=lambda row: row["nearest_angle"])
-    yield line("test views", f"{median_of(tests, 'nearest_angle'):.2g} degrees from the "
-               f"nearest training view (median; {worst['frame']} "
-               f"{worst['nearest_angle']:.2g})")
+    yield line("test views", f"{_degrees(median_of(tests, 'nearest_angle'))} from the "
+               f"nearest training view that sees the same (median; most in "
+               f"{worst['frame']}, {_degrees(worst['nearest_angle'])})")
 
 
 def _photo_lines(photos: dict) -> Iterator[str]:
-  def told(rows, word):
-    return f"{len(rows) or 'none'} {word}"
+  def told(rows):
+    return str(len(rows) or "none")
 
   clipped = [share for share in photos["clipped"] if share is not None]
   mean = sum(clipped) / max(len(clipped), 1)
-  yield line("photographs", f"{told(photos['blurred'], 'blurred beside the frames around')}, "
-             f"{told(photos['exposed'], 'exposed unlike the frames around')}, "
-             f"{mean:.1%} of pixels are pure white or black")
+  yield line("photos", f"compared with the frames around: {told(photos['blurred'])} "
+             f"blurred, {told(photos['exposed'])} exposed otherwise; {mean:.1%} of pixels "
+             "are pure white or black")
 
 
 def _class_lines(classes: Sequence[dict]) -> list[str]:
@@ -138,6 +141,10 @@ def _class_lines(classes: Sequence[dict]) -> list[str]:
                  f"{row['train_frames']:>5}  {row['test_frames']:>11}"
                  + (f"  {row['instances']:>9}" if "instances" in row else ""))
   return lines
+
+
+def _degrees(angle: float) -> str:
+  return f"{angle:.{0 if angle >= 9.95 else 1}f} degrees"
 
 
 def _vector(values: Sequence[float]) -> str:
