@@ -63,7 +63,7 @@ def estimate(session: Session) -> dict:
   for name, place in parts.items():
     try:
       place[name] = (_time_rendering(session) if name == "rendering"
-                     else _time_stage(session, name, result))
+                     else time_stage(session, name, result))
     except InputError as error:
       result["problems"].append(str(error))
     except jax.errors.JaxRuntimeError as error:  # the device's memory is full
@@ -103,8 +103,12 @@ def features_file(session: Session):
   return precomputed_features.find_features_file(folder)
 
 
-def _time_stage(session: Session, stage: str, machine: dict) -> dict:
-  """Compiles and times calls of one stage as `training.loop.train` makes them."""
+def time_stage(session: Session, stage: str, machine: dict) -> dict:
+  """Compiles and times calls of one stage as `training.loop.train` makes them.
+
+  machine: `scene_bytes, host_bytes, device_bytes` as in `estimate`. Returns an entry of
+  its `stages`; raises InputError where the stage cannot be run.
+  """
   mesh, training = devices.data_mesh(), session.training(stage)
   devices.check_divisible(training.num_rays, mesh, f"{stage}.num_rays")
   features = None if stage == "fit" else stand_in_features(session)

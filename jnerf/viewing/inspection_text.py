@@ -22,7 +22,7 @@ def format_inspection(result: dict, needs: Sequence[tuple[str, str]] = (),
   needs, cost: further `(subject, text)` lines: what labels take, and what the config
     costs here.
   """
-  lines = [f"{result['name']}: {result['source']}", "",
+  lines = [_wrapped(f"{result['name']}: {result['source']}", WIDTH), "",
            *_camera_lines(result), *_extent_lines(result), *_baseline_lines(result),
            *_coverage_lines(result), *_photo_lines(result["photos"])]
   if "instances" in result:
@@ -40,9 +40,9 @@ def line(subject: str, text: str) -> str:
 
   Without a subject it goes with the line above, and is not wrapped: something to copy.
   """
-  lines = [text] if not subject else textwrap.wrap(
-      text, WIDTH - INDENT, break_long_words=False, break_on_hyphens=False)
-  return f"{subject:<{INDENT}}" + ("\n" + INDENT * " ").join(lines)
+  if subject:
+    text = _wrapped(text, WIDTH - INDENT).replace("\n", "\n" + INDENT * " ")
+  return f"{subject:<{INDENT}}{text}"
 
 
 def _camera_lines(result: dict) -> Iterator[str]:
@@ -128,8 +128,8 @@ def _photo_lines(photos: dict) -> Iterator[str]:
   clipped = [share for share in photos["clipped"] if share is not None]
   mean = sum(clipped) / max(len(clipped), 1)
   yield line("photos", f"compared with the frames around: {told(photos['blurred'])} "
-             f"blurred, {told(photos['exposed'])} exposed otherwise; {mean:.1%} of pixels "
-             "are pure white or black")
+             f"blurred, {told(photos['exposed'])} exposed otherwise; {mean:.1%} of "
+             "pixels are pure white or black")
 
 
 def _class_lines(classes: Sequence[dict]) -> list[str]:
@@ -141,6 +141,10 @@ def _class_lines(classes: Sequence[dict]) -> list[str]:
                  f"{row['train_frames']:>5}  {row['test_frames']:>11}"
                  + (f"  {row['instances']:>9}" if "instances" in row else ""))
   return lines
+
+
+def _wrapped(text: str, width: int) -> str:
+  return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _degrees(angle: float) -> str:
