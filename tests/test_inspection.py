@@ -70,7 +70,7 @@ def test_a_lens_is_shown_and_cameras_around_an_object_are_no_mistake(tmp_path):
   around = transforms.load_transforms(root, bounds=(-1, -1, -1, 1, 1, 1))
   result = inspection.inspect_scene(around)
   text = format_inspection(result)
-  assert "lens        k1 0.05  k2 -0.02  p1 0.001  p2 -0.002  k3 0" in text
+  assert "lens         k1 0.05  k2 -0.02  p1 0.001  p2 -0.002  k3 0" in text
   assert len(result["cameras"]["outside_bounds"]) == 6 and "are outside" not in text
   some = inspection.inspect_scene(transforms.load_transforms(
       root, bounds=(-1, -1, -1, 4, 4, 4)))

@@ -180,17 +180,16 @@ def _time_rendering(session: Session) -> dict:
   """Times chunks of one view; of as many views as will be rendered."""
   scene, renderer = session.scene, labels_lib.view_renderer(session)
   shown = scene.test if len(scene.test) else scene.train
-  chunks = renderer.chunks(session.initial_params("fit"),
-                           views.rays_of_view(scene, int(shown[0])))
-  jax.block_until_ready(next(chunks).J)  # compiled, and warm
+  params, rays = session.initial_params("fit"), views.rays_of_view(scene, int(shown[0]))
+  jax.block_until_ready(next(renderer.chunks(params, rays)).J)  # compiled, and warm
   began, num = time.perf_counter(), 0
-  for chunk in chunks:
+  for chunk in renderer.chunks(params, rays):
     jax.block_until_ready((chunk.rendering.rgb, chunk.J))
     num += 1
     if time.perf_counter() - began > BUDGET / 2:
       break
   per_view = math.ceil(scene.size[0] * scene.size[1] / renderer.chunk)
-  seconds = (time.perf_counter() - began) / max(num, 1) * per_view
+  seconds = (time.perf_counter() - began) / num * per_view
   labelled = 0
   if session.config.label.clicks or scene.semantic is not None:
     only_test = session.config.label.views == "test"

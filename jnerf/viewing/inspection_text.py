@@ -7,7 +7,7 @@ import textwrap
 
 from jnerf.scenes.baselines import median_of
 
-WIDTH, INDENT = 100, 12  # columns of the text, and of what stands in front
+WIDTH, INDENT = 100, 13  # columns of the text, and of what stands in front
 
 # What a lens's coefficients are called, by how many follow fx, fy, cx, cy.
 _LENS_NAMES = {4: ("k1", "k2", "k3", "k4"), 5: ("k1", "k2", "p1", "p2", "k3")}
