@@ -27,6 +27,7 @@ def default_config() -> ConfigDict:
   config.shape = _shape()
   config.label = _label()
   config.render = _render()
+  config.inspect = _inspect()
   config.runtime = _runtime()
   config.lock()
   return config
@@ -167,6 +168,12 @@ def _render() -> ConfigDict:
   render.path = "test"  # test | train | orbit | interpolate
   render.num_frames = 60  # of a generated path
   return render
+
+
+def _inspect() -> ConfigDict:
+  inspect = ConfigDict()
+  inspect.estimate = True  # time a few steps, some 30 s, for what all would cost
+  return inspect
 
 
 def _runtime() -> ConfigDict:

@@ -1,4 +1,4 @@
-"""The inspection: its numbers in closed form, its warnings, its picture."""
+"""The inspection: its numbers in closed form, its warnings, its text."""
 
 import json
 import pathlib
@@ -8,11 +8,11 @@ import pytest
 import tiny_replica
 import tiny_transforms
 
-from jnerf.scenes import inspection, replica, transforms
+from jnerf.scenes import inspection, replica, transforms, visibility
 from jnerf.scenes.capture import Wishes
+from jnerf.viewing.inspection_text import format_inspection
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
-PALETTE = np.array([[0, 0, 0], [250, 0, 0], [0, 250, 0]], np.uint8)
 
 
 @pytest.fixture
@@ -31,25 +31,17 @@ def test_counts_classes_and_depth(scene):
   assert left["pixels"] == right["pixels"] == pytest.approx(7 / 16)  # top row is void
   assert (left["train_frames"], left["test_frames"], left["instances"]) == (8, 2, 1)
   assert result["instances"] == 2 and result["warnings"] == []
-  text = inspection.format_inspection(result)
+  text = format_inspection(result)
   assert "10: 8 train, 2 test" in text and "class 2" in text and "43.75%" in text
 
 
 def test_coverage_sees_what_is_hidden(scene):
-  assert inspection.coverage(scene)["seen"] > 0.9  # one wall, cameras side by side
+  assert visibility.coverage(scene)["seen"] > 0.9  # one wall, cameras side by side
   depth = scene.depth.copy()
   depth[scene.train] = 1.0  # something stands in front of every training view
   hidden = inspection.inspect_scene(scene.replace(depth=depth))
   assert hidden["coverage"]["seen"] == 0
   assert any("training views see only 0%" in w for w in hidden["warnings"])
-
-
-def test_visible_tells_behind_outside_and_hidden():
-  depth, intrinsics = np.full((8, 12), 2.0), np.array([6.0, 6.0, 6.0, 4.0])
-  points = np.array([[0, 0, 2.0], [0, 0, -2.0], [5, 0, 2.0], [0, 0, 3.0], [0, 0, 1.0],
-                     [0, 0, 0.0]])
-  found = inspection.visible(points, depth, np.eye(4), intrinsics)
-  assert found.tolist() == [True, False, False, False, False, False]
 
 
 def test_warnings(scene):
@@ -78,29 +70,12 @@ def test_a_lens_is_shown_and_cameras_around_an_object_are_no_mistake(tmp_path):
   root = tiny_transforms.write(tmp_path / "cap", **tiny_transforms.LENS)
   around = transforms.load_transforms(root, Wishes(bounds=(-1, -1, -1, 1, 1, 1)))
   result = inspection.inspect_scene(around)
-  text = inspection.format_inspection(result)
-  assert "lens        k1 0.05  k2 -0.02  p1 0.001  p2 -0.002  k3 0" in text
+  text = format_inspection(result)
+  assert "lens         k1 0.05  k2 -0.02  p1 0.001  p2 -0.002  k3 0" in text
   assert len(result["cameras"]["outside_bounds"]) == 6 and "are outside" not in text
   some = inspection.inspect_scene(transforms.load_transforms(
       root, Wishes(bounds=(-1, -1, -1, 4, 4, 4))))
   assert any("are outside scene.bounds" in line for line in some["warnings"])
-
-
-def test_contact_sheet_shows_frames_and_labels(scene):
-  plain = inspection.contact_sheet(scene, columns=5)
-  sheet = inspection.contact_sheet(scene, PALETTE, columns=5)
-  assert plain.dtype == np.uint8 and plain.shape[1] == sheet.shape[1] == 5 * 16 + 4
-  assert sheet.shape[0] == plain.shape[0] + 2 * 8  # two rows, each with its overlay
-  # First photograph, pixel for pixel; below it the labels over it.
-  np.testing.assert_allclose(sheet[18:26, 4:16] / 255, scene.images[0], atol=0.003)
-  overlay = sheet[26:34, 4:16].astype(int)
-  assert (overlay[1:, :6, 0] > overlay[1:, :6, 1]).all()  # class 1 is red
-  assert (overlay[1:, 6:, 1] > overlay[1:, 6:, 0]).all()  # class 2 is green
-
-
-def test_long_captures_are_thinned_evenly(scene):
-  few = inspection.contact_sheet(scene, columns=9, max_frames=3)
-  assert few.shape == (4 + 8 + 18, 3 * 16 + 4, 3)
 
 
 @pytest.mark.parametrize("name, classes, instances", [

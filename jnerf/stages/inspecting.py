@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
+import sys
 
+import numpy as np
 from PIL import Image
 
-from jnerf.files import write_json
-from jnerf.scenes.inspection import contact_sheet, format_inspection, inspect_scene
+from jnerf.files import write_atomically, write_json
+from jnerf.scenes.inspection import inspect_scene
+from jnerf.stages.estimate import estimate
+from jnerf.stages.label_needs import label_needs
 from jnerf.stages.session import Session
+from jnerf.viewing.contact_sheet import contact_sheet
+from jnerf.viewing.estimate_text import format_estimate
+from jnerf.viewing.frustums import camera_plot
+from jnerf.viewing.inspection_text import format_inspection
 from jnerf.viewing.palette import palette
 
 
 def inspect(session: Session) -> tuple[str, pathlib.Path]:
-  """Writes `inspect/`: inspection.json and contact_sheet.png.
+  """Writes `inspect/`: inspection.json, contact_sheet.png and cameras.png.
 
   Returns the inspection as text, and the folder.
   """
-  findings = inspect_scene(session.scene)
+  scene = session.scene
+  findings = inspect_scene(scene)
   folder = session.workdir.folder("inspect")
+  photos = findings["photos"]
+  outliers = [*findings["baselines"]["isolated"],
+              *(row["frame"] for row in (*photos["blurred"], *photos["exposed"]))]
+  _save(folder / "contact_sheet.png", contact_sheet(scene, palette()))
+  _save(folder / "cameras.png", camera_plot(scene, outliers))
+  needs, cost = label_needs(session), []
+  if session.config.inspect.estimate:
+    print("inspect: timing a few steps of each stage (--config.inspect.estimate=False "
+          "leaves that out)", file=sys.stderr, flush=True)
+    findings["estimate"] = estimate(session)
+    findings["warnings"] += findings["estimate"]["problems"]
+    cost = format_estimate(findings["estimate"])
   write_json(folder / "inspection.json", findings)
-  Image.fromarray(contact_sheet(session.scene, palette())).save(
-      folder / "contact_sheet.png")
-  return format_inspection(findings), folder
+  return format_inspection(findings, needs, cost), folder
+
+
+def _save(path: pathlib.Path, picture: np.ndarray) -> None:
+  buffer = io.BytesIO()
+  Image.fromarray(picture).save(buffer, format="PNG")
+  write_atomically(path, buffer.getvalue())

@@ -20,11 +20,11 @@ from jnerf.training.compilation import peak_memory_bytes
 
 
 def inspect(session: Session) -> str:
-  """Says what is in the scene; makes a contact sheet."""
+  """Says what is in the scene, and what it will cost; draws photographs and cameras."""
   checks.check(session, (), keep=())
   with session.workdir.lock():
     text, folder = inspecting.inspect(session)
-  return f"{text}\n\ncontact sheet and inspection: {folder}"
+  return f"{text}\ncontact_sheet.png, cameras.png, inspection.json: {folder}"
 
 
 def fit(session: Session) -> str:

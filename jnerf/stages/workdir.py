@@ -201,9 +201,10 @@ class Workdir:
 
 
 def config_digest(config: ConfigDict) -> str:
-  """SHA-256 over every setting that bears on results: all but `runtime`."""
+  """SHA-256 over every setting that bears on results: not `runtime`, not `inspect`."""
   plain = _plain(config)
-  plain.pop("runtime", None)
+  for name in ("runtime", "inspect"):
+    plain.pop(name, None)
   canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
   return hashlib.sha256(canonical.encode()).hexdigest()
 

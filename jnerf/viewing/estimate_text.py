@@ -1,0 +1,53 @@
+"""What an estimate of memory and time says to a reader."""
+
+from __future__ import annotations
+
+
+def format_estimate(found: dict) -> list[tuple[str, str]]:
+  """`(subject, text)` of every stage, of rendering and of all.
+
+  found: as `stages.estimate.estimate` gives it.
+  """
+  lines = []
+  for name, stage in found["stages"].items():
+    data = size_text(stage["data_bytes"]) + ("" if stage["on_device"] else " on the host")
+    lines.append((name, (
+        f"{stage['steps']} steps: {duration(stage['seconds'])} "
+        f"({1e3 * stage['step_seconds']:.3g} ms a step, measured over "
+        f"{stage['measured_steps']}), memory {size_text(stage['memory_bytes'])} "
+        f"(data {data}, parameters {size_text(stage['state_bytes'])}, step "
+        f"{size_text(stage['temp_bytes'])})")))
+  if rendering := found.get("rendering"):
+    labelled = rendering["labelled_views"]
+    lines.append(("rendering", (
+        f"{duration(rendering['seconds'])} ({rendering['view_seconds']:.2g} s a view) "
+        f"for {rendering['test_views']} test views by {rendering['fields']} fields"
+        + (f" and {labelled} views to label" if labelled else ""))))
+  if found["stages"]:
+    there = found["device_bytes"] or found["host_bytes"]
+    lines.append(("in all", (
+        f"{duration(found['seconds'])} on {found['num_devices']} x {found['device']}, "
+        f"{found['cores']} cores"
+        + (f", {size_text(there)} of memory" if there else "")
+        + (f", busy with other work too (load {found['load']:.1f}), else faster"
+           if found["load"] > 0.5 else "")
+        + f"; this estimate itself took {size_text(found['peak_bytes'])} at most, "
+        f"{size_text(found['scene_bytes'])} of it the scene. Features, labelling and "
+        "scores come on top")))
+  return lines
+
+
+def size_text(number: float) -> str:
+  """Bytes as MiB or GiB, to two digits or three."""
+  if number < 1000 * 2**20:
+    return f"{number / 2**20:.0f} MiB"
+  return f"{number / 2**30:.{0 if number >= 99 * 2**30 else 1}f} GiB"
+
+
+def duration(seconds: float) -> str:
+  """Seconds, no more exact than an estimate is."""
+  if seconds < 90:
+    return f"about {max(seconds, 1):.0f} s"
+  if seconds < 5400:
+    return f"about {seconds / 60:.{0 if seconds > 570 else 1}f} min"
+  return f"about {seconds / 3600:.1f} h"

@@ -1,0 +1,153 @@
+"""The mode `inspect`: what it writes, what it foretells, what it says about labels."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tiny_experiment
+import tiny_replica
+
+from jnerf import main
+from jnerf.stages import estimate as estimate_lib
+from jnerf.stages import inspecting, machine
+from jnerf.stages.label_needs import label_needs
+from jnerf.stages.session import Session, num_bytes
+from jnerf.stages.workdir import Workdir, config_digest
+from jnerf.training import state as state_lib
+from jnerf.viewing.estimate_text import duration, format_estimate, size_text
+
+EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+  monkeypatch.setattr(estimate_lib, "BUDGET", 0.05)
+  capture = tiny_replica.write(tmp_path / "capture")
+  config = tiny_experiment.get_config(str(capture))
+  return Session(config, Workdir(tmp_path / "run"),
+                 command=f"python -m jnerf.main --config={EXPERIMENT} --mode=inspect")
+
+
+def bare(session):
+  """The same without labels and depth."""
+  session.scene = session.scene.replace(semantic=None, instance=None, depth=None)
+  return session
+
+
+def test_estimate_measures_every_stage(session):
+  session.config.shape.oracle = True
+  found = estimate_lib.estimate(session)
+  json.dumps(found, allow_nan=False)
+  assert list(found["stages"]) == ["fit", "shape", "shape-oracle"]
+  assert found["problems"] == []
+  fit, shape, rendering = *list(found["stages"].values())[:2], found["rendering"]
+  assert fit["steps"] == 4 and fit["measured_steps"] % 2 == 0 and fit["on_device"]
+  assert fit["seconds"] == pytest.approx(fit["compile_seconds"] + 4 * fit["step_seconds"])
+  state = state_lib.create(session.initial_params("fit"), session.optimizer("fit"))
+  assert fit["state_bytes"] == num_bytes(state)
+  photos = session.scene.images[session.scene.train].nbytes
+  assert photos <= fit["data_bytes"] < shape["data_bytes"]
+  assert fit["memory_bytes"] >= fit["data_bytes"] + fit["state_bytes"]
+  # Three fields show two test views each, and all six views get labels.
+  assert (rendering["test_views"], rendering["fields"], rendering["labelled_views"]) == (
+      2, 3, 6)
+  assert rendering["seconds"] == pytest.approx(12 * rendering["view_seconds"])
+  text = dict(format_estimate(found))
+  assert "4 steps: about" in text["fit"] and "ms a step" in text["shape"]
+  assert not (session.workdir.path / "checkpoints").exists()
+
+
+def test_data_may_stay_on_the_host_and_long_calls_are_shortened(session, monkeypatch):
+  session.config.runtime.device_data_bytes = 0
+  monkeypatch.setattr(estimate_lib, "LONG_CALL", 1e-9)
+  monkeypatch.setattr(estimate_lib, "BUDGET", 1e-9)
+  stage = estimate_lib.time_stage(session, "fit", {
+      "scene_bytes": 0, "host_bytes": None, "device_bytes": None})
+  assert not stage["on_device"] and stage["memory_bytes"] > stage["state_bytes"]
+  assert stage["measured_steps"] == 1  # not 2, as the config would have it
+  text, = format_estimate({"stages": {"fit": stage}, "seconds": 1, "load": 0, "cores": 1,
+                           "device": "cpu", "num_devices": 1, "host_bytes": None,
+                           "device_bytes": None, "peak_bytes": 1, "scene_bytes": 1})[:1]
+  assert "on the host" in text[1]
+
+
+def test_what_keeps_a_stage_from_running_is_a_problem_and_no_end(session, monkeypatch):
+  monkeypatch.setattr(estimate_lib, "host_memory_bytes", lambda: 1000)
+  found = estimate_lib.estimate(session)
+  assert found["stages"] == {}
+  assert any(p.startswith("fit needs about") and "lower scene.width" in p
+             for p in found["problems"])
+  session.config.shape.contrast_rays = 7
+  text, folder = inspecting.inspect(session)
+  assert "warning: shape.contrast_rays=7 does not divide" in text
+  stored = json.loads((folder / "inspection.json").read_text())
+  assert stored["warnings"][-1] in stored["estimate"]["problems"]
+
+
+def test_features_stand_in_in_the_shape_to_be_expected(session, tmp_path):
+  stand_in = estimate_lib.stand_in_features(session)
+  assert stand_in.grid.shape[:3] == session.features.grid.shape[:3]
+  names = np.array(session.scene.frames)
+  np.savez(tmp_path / "capture" / "mine.npz", names=names,
+           features=np.ones((len(names), 2, 3, 5), np.float16))
+  session.config.features.kind = "auto"
+  del session.features
+  assert estimate_lib.stand_in_features(session).grid.shape == (6, 2, 3, 5)
+  assert "5 channels on a grid of 3x2" in dict(label_needs(session))["features"]
+  (tmp_path / "capture" / "mine.npz").write_bytes(b"damaged")
+  assert "not usable: " in dict(label_needs(session))["features"]
+
+
+def test_inspect_writes_its_folder_only(session):
+  text, folder = inspecting.inspect(session)
+  assert {path.name for path in folder.iterdir()} == {
+      "inspection.json", "contact_sheet.png", "cameras.png"}
+  assert [path.name for path in folder.parent.iterdir()] == ["inspect"]
+  assert "estimate" in json.loads((folder / "inspection.json").read_text())
+  session.config.inspect.estimate = False
+  shorter, _ = inspecting.inspect(session)
+  assert "ms a step" in text and "ms a step" not in shorter
+  assert "estimate" not in json.loads((folder / "inspection.json").read_text())
+
+
+def test_the_estimate_bears_on_no_result(session):
+  digest = config_digest(session.config)
+  session.config.inspect.estimate = False
+  assert config_digest(session.config) == digest
+
+
+def test_labels_that_are_there(session):
+  text = dict(label_needs(session))["labels"]
+  assert "sparse (2 clicks in rgb_0)" in text and "2d, 3d" in text
+  session.scene = session.scene.replace(depth=None)
+  assert "3d needs depth" in dict(label_needs(session))["labels"]
+
+
+def test_labels_that_are_missing_are_told_how_to_give(session, tmp_path, capsys):
+  lines = label_needs(bare(session))
+  example, command = (text for subject, text in lines if not subject)
+  assert command == (f"python -m jnerf.main --config={EXPERIMENT} "
+                     "--config.label.clicks=clicks.json")
+  assert "x from 0 to 11, y from 0 to 7" in dict(lines)["labels"]
+  # The example is a clicks file that is read without complaint.
+  clicks = tmp_path / "clicks.json"
+  clicks.write_text(example)
+  session.config.label.clicks = str(clicks)
+  assert "labels" not in dict(label_needs(session))
+  main.main(["jnerf", f"--config={EXPERIMENT}:{tmp_path / 'capture'}", "--mode=inspect",
+             f"--workdir={tmp_path / 'run'}", f"--config.label.clicks={clicks}",
+             "--config.inspect.estimate=False"])
+  assert "cameras.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seconds, text", [
+    (0.1, "about 1 s"), (75, "about 75 s"), (240, "about 4.0 min"), (900, "about 15 min"),
+    (7200, "about 2.0 h")])
+def test_durations(seconds, text):
+  assert duration(seconds) == text
+
+
+def test_sizes_and_the_machine():
+  assert size_text(3 * 2**20) == "3 MiB" and size_text(1.25 * 2**30) == "1.2 GiB"
+  assert machine.host_memory_bytes() > 2**28 and machine.others_load() >= 0
