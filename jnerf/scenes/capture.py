@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -107,6 +109,19 @@ def present(paths: Sequence[pathlib.Path], places: Sequence[str], strict: bool,
   return sorted(set(range(len(paths))) - set(missing)), note
 
 
+def path_below(root: pathlib.Path, name: Any, key: str, place: str) -> pathlib.Path:
+  """The file that `name` means; it need not exist, but lies below `root`.
+
+  key, place: what the name is called, and of which view, for messages.
+  """
+  if not isinstance(name, str) or not name or "\0" in name:
+    raise InputError(f"{place}: {key} is {name!r}; give the file's path below {root}")
+  relative = os.path.normpath(name)
+  if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir:
+    raise InputError(f"{place}: {key} {name!r} leads out of {root}; give a path below it")
+  return root / relative
+
+
 def resized(intrinsics: np.ndarray, size: tuple[float, float],
             full_size: tuple[int, int], place: str) -> np.ndarray:
   """Intrinsics for a file of `full_size`, from those for an image of `size`.
@@ -115,7 +130,7 @@ def resized(intrinsics: np.ndarray, size: tuple[float, float],
   sizes are of different shape, and so one was not resized to the other.
   """
   if min(size) < 1 or abs(size[0] * full_size[1] - size[1] * full_size[0]) > max(
-      full_size):  # a resize rounds to whole pixels
+      *size, *full_size):  # a resize rounds to whole pixels
     raise InputError(f"{place}: w x h is {size[0]:g}x{size[1]:g}, but the images are "
                      f"{full_size[0]}x{full_size[1]}; give the size that the focal "
                      "length is for")

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
 from jnerf.scenes import (
+  colmap,
   local_features,
   precomputed_features,
   replica,
@@ -47,6 +48,9 @@ LAYOUTS = {
     "blender": Layout(
         transforms.is_blender, transforms.SPLIT_FILES["train"],
         lambda path, wishes, _: transforms.load_transforms(path, wishes, blender=True)),
+    "colmap": Layout(
+        colmap.is_colmap, "a COLMAP model in sparse/ or sparse/0/",
+        lambda path, wishes, _: colmap.load_colmap(path, wishes)),
 }
 FORMATS = ("auto", "room", *LAYOUTS)
 
