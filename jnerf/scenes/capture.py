@@ -143,6 +143,7 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
   Raises `InputError`, naming file and frame, for whatever does not fit together.
   """
   trajectory.check_rigid(capture.poses, capture.places)
+  _check_intrinsics(capture)
   train, test, rule = _split(capture, wishes)
   kept = np.union1d(train, test)
   capture = capture.keep(kept)
@@ -174,6 +175,15 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
       source=_source(capture, canvas, intrinsics, rule))
 
 
+def _check_intrinsics(capture: Capture) -> None:
+  """Raises `InputError` for numbers that no camera has, as damaged files hold them."""
+  for row, place in zip(capture.intrinsics, capture.places, strict=True):
+    if not (np.abs(row) < 1e9).all() or min(row[:2]) < 1e-3:
+      listed = ", ".join(f"{value:g}" for value in row)
+      raise InputError(f"{place}: fx, fy, cx, cy and the lens's terms are {listed}; no "
+                       "camera has such, mend them")
+
+
 def _split(capture: Capture, wishes: Wishes) -> tuple[np.ndarray, np.ndarray, str]:
   """`(train, test, rule)`, as the files say unless the caller has a rule."""
   is_test = np.array([split == "test" for split in capture.split])
@@ -190,6 +200,11 @@ def _mask(capture: Capture, canvas: Canvas, intrinsics: np.ndarray,
   """
   if intrinsics.shape[1] > cameras.PINHOLE:
     seen = {row.tobytes(): cameras.seen_by_lens(row, canvas.size) for row in intrinsics}
+    for row, place in zip(intrinsics, capture.places, strict=True):
+      if not seen[row.tobytes()].any():
+        terms = ", ".join(f"{term:g}" for term in row[cameras.PINHOLE:])
+        raise InputError(f"{place}: rays pass nowhere through its lens, whose terms are "
+                         f"{terms}; mend them")
     if not all(some.all() for some in seen.values()):
       by_lens = np.stack([seen[row.tobytes()] for row in intrinsics])
       mask = by_lens if mask is None else mask & by_lens

@@ -33,6 +33,7 @@ from jnerf.scenes.capture import (
   resized,
 )
 from jnerf.scenes.colmap_files import check_counts, is_model
+from jnerf.scenes.trajectory import FARTHEST
 from jnerf.structs import Scene
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ PLACES = {"sparse": ("images", "input", *COPIES),
 MAX_ERROR = 4.0  # pixels, beyond which COLMAP itself drops a point
 MIN_TRACK = 3  # images: two rays nearly meet for many a wrong match, three do not
 ENOUGH_POINTS = 100  # of good ones; else all are taken
-FARTHEST = 1e15  # so that no square overflows
 
 
 class View(NamedTuple):

@@ -61,12 +61,12 @@ def upright(intrinsics: np.ndarray, cam_to_world: np.ndarray, size: tuple[int, i
   turn = np.array(TURNS[orientation])
   turned = intrinsics.copy()
   turned[:2] = np.abs(turn) @ intrinsics[:2]
-  middle = np.array(size) / 2
+  middle = np.array(size, np.float64) / 2
   turned[2:4] = turn @ (intrinsics[2:4] - middle) + np.abs(turn) @ middle
   if len(intrinsics) == 4 + lenses.BROWN:
     # The tangential terms act as r^2 v + 2 (v . x) x with the vector v = (p2, p1).
     turned[[7, 6]] = turn @ intrinsics[[7, 6]]
   pose = cam_to_world.copy()
   pose[:3, :2] = cam_to_world[:3, :2] @ turn.T
-  return turned, pose, tuple(np.abs(turn) @ size)
+  return turned, pose, size[::-1] if orientation >= 5 else size
 
