@@ -15,7 +15,15 @@ import tiny_transforms
 from jnerf import main
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import cameras, colmap, colmap_camera, colmap_files, lenses, load
+from jnerf.scenes import (
+  bounds,
+  cameras,
+  colmap,
+  colmap_camera,
+  colmap_files,
+  lenses,
+  load,
+)
 from jnerf.scenes.capture import Wishes
 
 pycolmap = pytest.importorskip("pycolmap")
@@ -191,6 +199,24 @@ def test_points_that_few_images_agree_on_are_dropped():
   for point in model.points3D.values():
     point.error = 50.0
   assert len(colmap._sound_points(model)) == 250  # better than none
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.8])
+def test_a_distant_background_does_not_take_the_box(share):
+  """Of 1000 points around the origin, which the cameras look at, and far beyond."""
+  rng = np.random.default_rng(0)
+  sphere = rng.normal(size=(1000, 3))
+  sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
+  far_off = np.arange(1000) < 1000 * share
+  points = sphere * np.where(far_off, rng.uniform(200, 500, 1000), 0.8)[:, None]
+  poses = tiny_transforms.poses(12)
+  near, far, box = bounds.unbounded_extent(poses, points)
+  np.testing.assert_allclose(box[:, :2], [[-3.3, -3.3], [3.3, 3.3]], atol=0.1)
+  assert near < 1 and far > (450 if share else 100)
+  # Outward and forward: nothing between the cameras and the nearest points is cut off.
+  points = np.where(far_off[:, None], 100, 1) * [0, 0, 3] + sphere
+  near, far, box = bounds.unbounded_extent(np.tile(np.eye(4), (2, 1, 1)), points)
+  assert near < 2 and far > (300 if share else 4) and np.ptp(box, axis=0).max() < 8
 
 
 def test_the_layout_is_recognised_after_transforms_json(root):
