@@ -288,14 +288,14 @@ def replace(name, content):
   return lambda root: (root / "sparse" / f"{name}.txt").write_bytes(content)
 
 
-DAMAGE = {
+DAMAGE = {  # `|` where versions of pycolmap refuse sooner
     "focal length zero": (text("cameras", "8 10 6.5", "8 0 6.5"), "f, cx, cy, k = 0, "),
     "focal length negative": (text("cameras", "16 20", "16 -20"), "= -20, 22"),
-    "focal length nan": (text("cameras", "16 20", "16 nan"), "cannot read"),
+    "focal length nan": (text("cameras", "16 20", "16 nan"), "nan, 22|cannot read"),
     "focal length tiny": (text("cameras", "16 20", "16 1e-300"), "no camera has"),
     "focal length text": (text("cameras", "16 20", "16 wide"), "cannot read"),
     "centre far out": (text("cameras", "6.5 3.5", "6.5 1e300"), "no camera has"),
-    "lens inf": (text("cameras", "3.5 0.05", "3.5 inf"), "cannot read"),
+    "lens inf": (text("cameras", "3.5 0.05", "3.5 inf"), "inf; |cannot read"),
     "lens absurd": (text("cameras", "3.5 0.05", "3.5 1e300"), "no camera has"),
     "lens that nothing passes": (text("cameras", "6.5 3.5 0.05", "600 350 -1e6"),
                                  "frame10.*rays pass nowhere"),
@@ -320,7 +320,8 @@ DAMAGE = {
     "name no text": (replace("images", tiny.IMAGES.encode().replace(b"frame9", b"\xff")),
                      "cannot read"),
     "names of nothing": (text("images", "walk", "run"), "2 of 2 are missing"),
-    "pose nan": (text("images", "0 0.5 0.25 2", "0 nan 0.25 2"), "cannot read"),
+    "pose nan": (text("images", "0 0.5 0.25 2", "0 nan 0.25 2"),
+                 "not finite|cannot read"),
     "pose far": (text("images", "0 0.5 0.25 2", "0 1e300 0.25 2"), "beyond 1e\\+09"),
     "pose of text": (text("images", "0 0.5 0.25 2", "0 left 0.25 2"), "cannot read"),
     "pose cut short": (replace("images", tiny.IMAGES.encode()[:60]), "cannot read"),
@@ -345,13 +346,14 @@ def _mirror(path):
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damaged_text_models_end_in_one_line(tmp_path, damage):
+def test_damaged_text_models_end_in_one_line(tmp_path, capfd, damage):
   root = tiny.by_hand(tmp_path / "cap")
   change, expected = DAMAGE[damage]
   change(root)
   with pytest.raises(InputError, match=expected):
     colmap.load_colmap(root)
   assert str(root) in complaint(root)
+  assert capfd.readouterr() == ("", "")  # some versions of pycolmap tell it there too
 
 
 @pytest.mark.parametrize("name", ["cameras", "images", "points3D", "rigs", "frames"])

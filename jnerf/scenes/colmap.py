@@ -123,6 +123,8 @@ def _read_model(folder: pathlib.Path) -> Model:
   """The model in `folder`; whatever is wrong with it is an `InputError`."""
   library = _pycolmap()
   check_counts(folder)
+  level = library.logging.minloglevel
+  library.logging.minloglevel = int(library.logging.FATAL)  # what it throws says it all
   try:
     found = library.Reconstruction(str(folder))
     # Copies: what pycolmap hands out lives only as long as the whole.
@@ -133,6 +135,8 @@ def _read_model(folder: pathlib.Path) -> Model:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     raise InputError(f"{folder}: pycolmap cannot read this model ({reason}); copy it "
                      "again, or write it anew") from None
+  finally:
+    library.logging.minloglevel = level
   views.sort(key=lambda view: (_natural(view.name), view.name))
   model = Model(folder, views, len(views), points)
   for first, second in itertools.pairwise(views):
