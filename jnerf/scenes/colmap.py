@@ -39,8 +39,8 @@ from jnerf.structs import Scene
 if TYPE_CHECKING:
   import pycolmap
 
-# Where models are looked for, in this order, and where their photographs.
 COPIES = tuple(f"images_{factor}" for factor in (2, 4, 8))
+# Where models are looked for, in this order, and where their photographs.
 PLACES = {"sparse": ("images", "input", *COPIES),
           "colmap/sparse": ("images", "input", *COPIES),
           "distorted/sparse": ("input",),
@@ -61,10 +61,26 @@ class View(NamedTuple):
   camera: pycolmap.Camera
 
 
+class Model(NamedTuple):
+  """What is wanted of a COLMAP model.
+
+  views: in the natural order of their names; num_images: how many there were.
+  points: `[M, 3]` of those that can be trusted.
+  """
+
+  folder: pathlib.Path
+  views: list[View]
+  num_images: int
+  points: np.ndarray
+
+  def place(self, view: View) -> str:
+    """Names a view in messages."""
+    return f"{self.folder}: image {view.name!r}"
+
+
 def is_colmap(path: str | pathlib.Path) -> bool:
-  """Whether the folder `path` has a COLMAP model and a folder of photographs."""
-  root = pathlib.Path(path)
-  return bool(_models(root)[0])
+  """Whether the folder `path` has a COLMAP model in one of `PLACES`."""
+  return bool(_models(pathlib.Path(path))[0])
 
 
 def load_colmap(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene:
@@ -89,23 +105,6 @@ def load_colmap(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene:
       notes=[f"model {model.folder.relative_to(root)} {which} {model.num_images} images "
              f"and {len(model.points)} sound points, poses turned to camera-to-world",
              *notes]), wishes)
-
-
-class Model(NamedTuple):
-  """What is wanted of a COLMAP model.
-
-  views: in the natural order of their names; num_images: how many there were.
-  points: `[M, 3]` of those that can be trusted.
-  """
-
-  folder: pathlib.Path
-  views: list[View]
-  num_images: int
-  points: np.ndarray
-
-  def place(self, view: View) -> str:
-    """Names a view in messages."""
-    return f"{self.folder}: image {view.name!r}"
 
 
 def _models(root: pathlib.Path) -> tuple[list[pathlib.Path], Sequence[str]]:
