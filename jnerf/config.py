@@ -35,7 +35,7 @@ def default_config() -> ConfigDict:
 
 def _scene() -> ConfigDict:
   scene = ConfigDict()
-  # auto | room | replica | nerfstudio | blender | scannet | nice_slam
+  # auto | room | replica | nerfstudio | blender | colmap | scannet | nice_slam
   scene.format = "auto"
   scene.path = ""  # folder of the capture; unused by the procedural room
   scene.width = 0  # working width in pixels; 0 keeps the files' own
@@ -187,8 +187,8 @@ def _runtime() -> ConfigDict:
 
 
 _CHOICES = {
-    "scene.format": ("auto", "room", "replica", "nerfstudio", "blender", "scannet",
-                     "nice_slam"),
+    "scene.format": ("auto", "room", "replica", "nerfstudio", "blender", "colmap",
+                     "scannet", "nice_slam"),
     "scene.unbounded": ("auto", "yes", "no"),
     "field.kind": ("grid", "mlp"),
     "field.grid.interpolation": ("tetrahedral", "trilinear"),

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import spatial
 
 from jnerf.errors import InputError
 from jnerf.scenes import cameras
 
 OUTLIERS = 0.1  # percent of surface points cut off at each end,
 SPARSE_OUTLIERS = 1.0  # of points that were triangulated: some are far off
-CENTRAL = 10.0  # and of those where space beyond the box is covered too
+CENTRAL = 10.0  # and of those where space beyond the box is covered too,
+NEAR_PERCENT, NEAR_TIMES = 5.0, 4.0  # within so many times this percentile of distance
 NEAR_MARGIN, FAR_MARGIN = 0.5, 1.1  # factors on the percentiles of distance
 BOX_MARGIN = 0.05  # of the box's longest side, added on all six faces
 UNBOUNDED_NEAR, UNBOUNDED_FAR = 0.05, 100.0  # in half longest sides of the box
@@ -66,18 +68,23 @@ def unbounded_extent(cam_to_world: np.ndarray, points: np.ndarray | None = None,
   """`(near, far, bounds [2, 3])` where the field covers all of space.
 
   The box is what it shows in most detail: that of the cameras and of most `points
-  [M, 3]` of a sparse reconstruction, else of the point they look at. What is given
-  wins, as in `scene_extent`.
+  [M, 3]` of a sparse reconstruction that are not far behind the nearest ones, else of
+  the point they look at. No point lies before `near` or beyond `far`, but outliers.
+  What is given wins, as in `scene_extent`.
   """
-  if len(bounds):
-    box = _given_box(bounds)
-  elif points is not None and len(points):
-    box = box_of_points(points, cam_to_world, CENTRAL)
-  else:
+  found_near, found_far = np.inf, 0.0
+  if points is not None and len(points):
+    distance = _distances_in_front(points, cam_to_world)
+    found_near, found_far = near_far_from_distances(distance, SPARSE_OUTLIERS)
+    central = _foreground(points, cam_to_world, distance)
+    box = box_of_points(central, cam_to_world, CENTRAL)
+  elif not len(bounds):
     low, high = _camera_box(cam_to_world)
     box = _grow(low, high, BOX_MARGIN)
+  box = _given_box(bounds) if len(bounds) else box
   radius = float(np.max(box[1] - box[0])) / 2
-  near, far = float(near or UNBOUNDED_NEAR * radius), float(far or UNBOUNDED_FAR * radius)
+  near = float(near or min(UNBOUNDED_NEAR * radius, found_near))
+  far = float(far or max(UNBOUNDED_FAR * radius, found_far))
   if not 0 < near < far < np.inf:
     raise InputError(f"scene.near={near:g} and scene.far={far:g}: give 0 < near < far")
   return near, far, box
@@ -115,6 +122,17 @@ def _distances_in_front(points: np.ndarray, cam_to_world: np.ndarray) -> np.ndar
   in_front = np.einsum("vmi,vi->vm", away, cam_to_world[:, :3, 2]) > 0
   distances = np.linalg.norm(away, axis=-1)
   return distances[in_front] if in_front.any() else distances.reshape(-1)
+
+
+def _foreground(points: np.ndarray, cam_to_world: np.ndarray,
+                distance: np.ndarray) -> np.ndarray:
+  """The `points [M, 3]`, at least one, that are not far behind the nearest ones.
+
+  A distant background often has most of the points, and must not have the box.
+  """
+  reach = NEAR_TIMES * np.percentile(distance, NEAR_PERCENT)
+  away, _ = spatial.KDTree(cam_to_world[:, :3, 3]).query(points)
+  return points[away <= max(reach, away.min())]
 
 
 def box_of_points(points: np.ndarray, cam_to_world: np.ndarray,

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -109,6 +111,19 @@ def present(paths: Sequence[pathlib.Path], places: Sequence[str], strict: bool,
   return sorted(set(range(len(paths))) - set(missing)), note
 
 
+def path_below(root: pathlib.Path, name: Any, key: str, place: str) -> pathlib.Path:
+  """The file that `name` means; it need not exist, but lies below `root`.
+
+  key, place: what the name is called, and of which view, for messages.
+  """
+  if not isinstance(name, str) or not name or "\0" in name:
+    raise InputError(f"{place}: {key} is {name!r}; give the file's path below {root}")
+  relative = os.path.normpath(name)
+  if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir:
+    raise InputError(f"{place}: {key} {name!r} leads out of {root}; give a path below it")
+  return root / relative
+
+
 def resized(intrinsics: np.ndarray, size: tuple[float, float],
             full_size: tuple[int, int], place: str) -> np.ndarray:
   """Intrinsics for a file of `full_size`, from those for an image of `size`.
@@ -117,7 +132,7 @@ def resized(intrinsics: np.ndarray, size: tuple[float, float],
   sizes are of different shape, and so one was not resized to the other.
   """
   if min(size) < 1 or abs(size[0] * full_size[1] - size[1] * full_size[0]) > max(
-      full_size):  # a resize rounds to whole pixels
+      *size, *full_size):  # a resize rounds to whole pixels
     raise InputError(f"{place}: w x h is {size[0]:g}x{size[1]:g}, but the images are "
                      f"{full_size[0]}x{full_size[1]}; give the size that the focal "
                      "length is for")
@@ -130,6 +145,7 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
   Raises `InputError`, naming file and frame, for whatever does not fit together.
   """
   trajectory.check_rigid(capture.poses, capture.places)
+  _check_intrinsics(capture)
   train, test, rule = _split(capture, wishes)
   kept = np.union1d(train, test)
   capture = capture.keep(kept)
@@ -165,6 +181,15 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
       source=_source(capture, canvas, intrinsics, rule))
 
 
+def _check_intrinsics(capture: Capture) -> None:
+  """Raises `InputError` for numbers that no camera has, as damaged files hold them."""
+  for row, place in zip(capture.intrinsics, capture.places, strict=True):
+    if not (np.abs(row) < 1e9).all() or min(row[:2]) < 1e-3:
+      listed = ", ".join(f"{value:g}" for value in row)
+      raise InputError(f"{place}: fx, fy, cx, cy and the lens's terms are {listed}; no "
+                       "camera has such, mend them")
+
+
 def _split(capture: Capture, wishes: Wishes) -> tuple[np.ndarray, np.ndarray, str]:
   """`(train, test, rule)`, as the files say unless the caller has a rule."""
   is_test = np.array([split == "test" for split in capture.split])
@@ -181,6 +206,11 @@ def _mask(capture: Capture, canvas: Canvas, intrinsics: np.ndarray,
   """
   if intrinsics.shape[1] > cameras.PINHOLE:
     seen = {row.tobytes(): cameras.seen_by_lens(row, canvas.size) for row in intrinsics}
+    for row, place in zip(intrinsics, capture.places, strict=True):
+      if not seen[row.tobytes()].any():
+        terms = ", ".join(f"{term:g}" for term in row[cameras.PINHOLE:])
+        raise InputError(f"{place}: rays pass nowhere through its lens, whose terms are "
+                         f"{terms}; mend them")
     if not all(some.all() for some in seen.values()):
       by_lens = np.stack([seen[row.tobytes()] for row in intrinsics])
       mask = by_lens if mask is None else mask & by_lens

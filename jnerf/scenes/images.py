@@ -139,6 +139,11 @@ def image_size(path: str | pathlib.Path) -> tuple[int, int]:
   return image.size[::-1] if _orientation(image) >= 5 else image.size
 
 
+def orientation(path: str | pathlib.Path) -> int:
+  """EXIF orientation of the file, 1 to 8, by which readers turned it upright."""
+  return _orientation(_open(path, decode=False))
+
+
 def check_size(path: str | pathlib.Path, array: np.ndarray, size: tuple[int, int],
                like: str) -> None:
   """Raises `InputError` unless `array [H, W, ...]` has `size`, as `like` has."""

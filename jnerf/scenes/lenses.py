@@ -49,8 +49,9 @@ def undistort(distorted_xy, coefficients, xnp=jnp):
 def sees(distorted_xy: np.ndarray, coefficients: np.ndarray,
          tolerance: float) -> np.ndarray:
   """`[...]` bool: where `undistort` is right to within `tolerance`."""
-  back = distort(undistort(distorted_xy, coefficients, np), coefficients, np)
-  return np.linalg.norm(back - distorted_xy, axis=-1) < tolerance
+  with np.errstate(over="ignore", invalid="ignore"):  # where Newton's method runs away
+    back = distort(undistort(distorted_xy, coefficients, np), coefficients, np)
+    return np.linalg.norm(back - distorted_xy, axis=-1) < tolerance
 
 
 def _radius(camera_xy, xnp):

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
 from jnerf.scenes import (
+  colmap,
   local_features,
   nice_slam,
   precomputed_features,
@@ -49,6 +50,9 @@ LAYOUTS = {
     "blender": Layout(
         transforms.is_blender, transforms.SPLIT_FILES["train"],
         lambda path, wishes, _: transforms.load_transforms(path, wishes, blender=True)),
+    "colmap": Layout(
+        colmap.is_colmap, "a COLMAP model in sparse/ or sparse/0/",
+        lambda path, wishes, _: colmap.load_colmap(path, wishes)),
     "scannet": Layout(
         scannet.is_scannet, ", ".join(f"{folder}/" for folder in scannet.FOLDERS),
         lambda path, wishes, _: scannet.load_scannet(path, wishes)),

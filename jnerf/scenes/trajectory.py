@@ -13,6 +13,7 @@ import numpy as np
 from jnerf.errors import InputError
 
 RIGID_TOLERANCE = 1e-3  # of R^T R against the identity; files round their digits
+FARTHEST = 1e9  # larger places are damage: no square may overflow, nor single precision
 
 
 def read_trajectory(path: str | pathlib.Path) -> tuple[np.ndarray, list[str]]:
@@ -55,8 +56,8 @@ def check_rigid(poses: np.ndarray, places: Sequence[str]) -> None:
 
 def _fault(pose: np.ndarray) -> str:
   """What keeps `pose [4, 4]` from being rigid; empty where nothing does."""
-  if not np.isfinite(pose).all():
-    return "the pose holds a number that is not finite"
+  if not (np.abs(pose) < FARTHEST).all():
+    return f"the pose holds a number that is not finite, or beyond {FARTHEST:g}"
   if np.abs(pose[3] - [0, 0, 0, 1]).max() > RIGID_TOLERANCE:
     return "the pose's last row is not 0 0 0 1"
   rotation = pose[:3, :3]

@@ -31,7 +31,7 @@ import numpy as np
 from jnerf.errors import InputError
 from jnerf.files import read_json_object
 from jnerf.scenes import images
-from jnerf.scenes.capture import Capture, Wishes, present, read_capture
+from jnerf.scenes.capture import Capture, Wishes, path_below, present, read_capture
 from jnerf.scenes.transforms_camera import intrinsics_of, number
 from jnerf.structs import Scene
 
@@ -158,7 +158,7 @@ def _frames(file: pathlib.Path, raw: Mapping[str, Any]) -> list[Frame]:
     place = f"{file}: frames[{i}]"
     if not isinstance(entry, dict):
       raise InputError(f"{place}: must be an object with file_path and transform_matrix")
-    path = _path_below(file.parent, entry.get("file_path"), "file_path", place)
+    path = _image_below(file.parent, entry.get("file_path"), "file_path", place)
     first = seen.setdefault(path, i)
     if first != i:
       raise InputError(f"{place}: has the same file_path as frames[{first}], "
@@ -168,14 +168,9 @@ def _frames(file: pathlib.Path, raw: Mapping[str, Any]) -> list[Frame]:
   return frames
 
 
-def _path_below(root: pathlib.Path, name: Any, key: str, place: str) -> pathlib.Path:
-  """The file that `name` means; it need not exist, but lies below `root`."""
-  if not isinstance(name, str) or not name or "\0" in name:
-    raise InputError(f"{place}: {key} is {name!r}; give the file's path below {root}")
-  relative = os.path.normpath(name)
-  if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir:
-    raise InputError(f"{place}: {key} {name!r} leads out of {root}; give a path below it")
-  path = root / relative
+def _image_below(root: pathlib.Path, name: Any, key: str, place: str) -> pathlib.Path:
+  """As `path_below`, with the suffix that `name` may lack."""
+  path = path_below(root, name, key, place)
   return next((found for suffix in SUFFIXES
                if (found := path.with_name(path.name + suffix)).is_file()), path)
 
@@ -198,7 +193,7 @@ def _named_files(root: pathlib.Path, frames: Sequence[Frame], key: str,
   """The number of every frame that has a file under `key`, and the file."""
   for i, frame in enumerate(frames):
     if key in frame.camera:
-      yield i, _path_below(root, frame.camera[key], key, frame.place)
+      yield i, _image_below(root, frame.camera[key], key, frame.place)
 
 
 def _filenames(file: pathlib.Path, raw: Mapping[str, Any], key: str) -> set[str]:
