@@ -103,11 +103,23 @@ def _fit() -> ConfigDict:
 
 def _features() -> ConfigDict:
   features = ConfigDict()
-  features.kind = "auto"  # auto | local | precomputed; auto: a file where there is one
-  features.path = ""  # .npz of features; "" looks into the scene folder
+  features.kind = "auto"  # auto | local | precomputed | vit; auto: files, else local
+  features.path = ""  # .npz, or folder of files per image; "": in the scene folder
+  features.channels = "auto"  # first | last: their axis in files per image
+  features.max_cells = 16384  # of a view; larger maps in files per image are averaged
   features.local = ConfigDict()
   features.local.scales = (1, 2, 4)  # of the statistics, in feature cells
   features.local.stride = 4  # pixels per feature cell
+  features.vit = ConfigDict()  # a vision transformer; needs the extra `features`
+  features.vit.model = "facebook/dino-vits8"  # name on the hub, or a local folder
+  features.vit.revision = ""  # of a model on the hub: branch, tag or commit; "": main
+  features.vit.layer = 11  # block that is read, from 0; -1: the last
+  features.vit.facet = "key"  # key | query | value | token
+  features.vit.stride = 4  # pixels from patch to patch, which overlap; 0: patch size
+  features.vit.load_size = 360  # pixels of the shorter side; 0: the photograph's own
+  features.vit.pca = 0  # channels kept of all views' principal ones; 0: every one
+  features.vit.batch = 0  # photographs at once; 0: one on a CPU, eight on a GPU
+  features.vit.device = "auto"  # auto | cpu | cuda | cuda:1 | mps
   return features
 
 
@@ -178,7 +190,9 @@ _CHOICES = {
     "field.kind": ("grid", "mlp"),
     "field.grid.interpolation": ("tetrahedral", "trilinear"),
     "fit.background": ("random", "black", "white", "grey"),
-    "features.kind": ("auto", "local", "precomputed"),
+    "features.kind": ("auto", "local", "precomputed", "vit"),
+    "features.channels": ("auto", "first", "last"),
+    "features.vit.facet": ("key", "query", "value", "token"),
     "shape.jacobian": ("auto", "closed_form", "vjp", "sketch"),
     "shape.value_channel": ("mean", "random"),
     "shape.entities": ("pixels", "points"),
@@ -189,12 +203,14 @@ _CHOICES = {
 }
 
 _AT_LEAST = {
+    -1: ("features.vit.layer",),
     0: ("seed", "scene.width", "scene.max_pixels", "scene.train_every",
         "scene.train_offset", "scene.test_every", "scene.test_offset", "scene.near",
         "scene.far", "scene.room.seed", "field.mlp.position_octaves",
         "field.mlp.direction_octaves", "fit.warmup_steps",
         "fit.interlevel_weight", "fit.distortion_weight", "fit.depth_weight",
-        "fit.max_grad_norm",
+        "fit.max_grad_norm", "features.vit.stride", "features.vit.load_size",
+        "features.vit.pca", "features.vit.batch",
         "shape.warmup_steps", "shape.contrast_weight",
         "shape.norm_weight", "shape.contrast_rays", "shape.threshold_rate",
         "shape.position_scale", "shape.min_positives", "runtime.checkpoint_seconds",
@@ -205,7 +221,7 @@ _AT_LEAST = {
         "field.grid.proposal_samples", "field.grid.samples", "field.mlp.depth",
         "field.mlp.width", "field.mlp.skip", "field.mlp.color_width",
         "field.mlp.coarse_samples", "field.mlp.fine_samples", "fit.steps",
-        "fit.num_rays", "features.local.stride", "shape.steps",
+        "fit.num_rays", "features.local.stride", "features.max_cells", "shape.steps",
         "shape.sketch_directions", "label.seeds", "render.num_frames",
         "runtime.steps_per_call", "runtime.chunk"),
     2: ("field.grid.coarsest", "field.grid.proposal_cells", "shape.num_rays"),
@@ -283,6 +299,9 @@ def _validate_training(config: ConfigDict) -> None:
     raise InputError(f"shape.threshold={shape.threshold}: must lie between -1 and 1")
   if not shape.params:
     raise InputError("shape.params='': must name parameters, as 'field/rgb/kernel' does")
+  if not config.features.vit.model:
+    raise InputError("features.vit.model='': must name a model or its folder, as "
+                     "'facebook/dino-vits8' does")
   scales = config.features.local.scales
   if not scales or min(scales) < 1:
     raise InputError(f"features.local.scales={tuple(scales)}: must be one or more "

@@ -24,6 +24,7 @@ class PixelData:
   images: `[V, H, W, 3]` float32 in [0, 1].
   cam_to_world: `[V, 4, 4]` float32; intrinsics: `[V, 4 or 9]` float32.
   features: `[V, h, w, F]` visual features on their patch grid, or None.
+  features_extent: the part of an image that the grid covers, `FeatureMaps.extent`.
   labels: `[V, H, W]` int32 ground-truth classes, only for the oracle, or None.
   alpha: `[V, H, W]` float32 opacity, where `images` are over black; or None.
   distance: `[V, H, W]` float32 measured distance along the rays, 0 = none; only
@@ -39,6 +40,8 @@ class PixelData:
   near: float = struct.field(pytree_node=False)
   far: float = struct.field(pytree_node=False)
   features: Array | None = None
+  features_extent: tuple[float, float, float, float] = struct.field(
+      pytree_node=False, default=(0.0, 0.0, 1.0, 1.0))
   labels: Array | None = None
   alpha: Array | None = None
   distance: Array | None = None
@@ -66,12 +69,14 @@ def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
     distance = np.stack([
         scene.depth[view] * cameras.distance_per_depth(scene.intrinsics[view], scene.size)
         for view in views]).astype(np.float32)
+  maps = feature_maps or FeatureMaps(grid=None)
   return PixelData(
       images=scene.images[views],
       cam_to_world=scene.cam_to_world[views].astype(np.float32),
       intrinsics=scene.intrinsics[views].astype(np.float32),
       near=float(scene.near), far=float(scene.far),
-      features=None if feature_maps is None else feature_maps.grid[views],
+      features=None if maps.grid is None else maps.grid[views],
+      features_extent=maps.extent,
       labels=scene.semantic[views] if with_labels else None,
       alpha=None if scene.alpha is None else scene.alpha[views], distance=distance,
       drawable=None if scene.mask is None else np.flatnonzero(
@@ -104,8 +109,9 @@ def gather_batch(data: PixelData, pixels, xnp=jnp, background=None) -> Batch:
   features = labels = distance = None
   if data.features is not None:
     _, height, width = data.shape
-    extent = xnp.array([[width, height]], xnp.float32)
-    features = precomputed_features.sample_features(data.features, view, xy / extent, xnp)
+    size = xnp.array([[width, height]], xnp.float32)
+    features = precomputed_features.sample_features(data.features, view, xy / size, xnp,
+                                                    data.features_extent)
   if data.labels is not None:
     labels = data.labels[view, row, column]
   if data.distance is not None:

@@ -70,4 +70,4 @@ def _check_shaping(session: Session) -> None:
     raise InputError("shape.oracle=True needs labels, and the scene has none; "
                      "set it to False")
   session.recipe(oracle=False)
-  session.features  # noqa: B018 - reads and checks the file, kept for shaping
+  session.check_features()

@@ -1,4 +1,4 @@
-"""The mode `inspect`: what is in a capture, before any time is spent on it."""
+"""The modes `inspect` and `features`: what is in a capture, before a field is fitted."""
 
 from __future__ import annotations
 
@@ -23,3 +23,15 @@ def inspect(session: Session) -> tuple[str, pathlib.Path]:
   Image.fromarray(contact_sheet(session.scene, palette())).save(
       folder / "contact_sheet.png")
   return format_inspection(findings), folder
+
+
+def describe_features(session: Session) -> str:
+  """Says what the features are and where; makes those of a network first."""
+  maps = session.features
+  num, rows, columns, channels = maps.grid.shape
+  text = (f"features: {maps.source}, {num} views, {rows}x{columns} cells of {channels} "
+          f"channels, {maps.grid.nbytes / 1e6:.3g} MB, {maps.origin}")
+  if session.config.features.kind == "vit":
+    text += ("\nthe other modes find them in this --workdir, in an environment without "
+             "PyTorch too")
+  return text

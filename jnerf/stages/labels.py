@@ -97,4 +97,4 @@ def view_renderer(session: Session) -> ViewRenderer:
 def pairs_name(session: Session, field: str) -> str | None:
   """What chose the positives of a field."""
   return {"plain": None, "shaped-oracle": "oracle"}.get(
-      field, session.features.source if field == "shaped" else None)
+      field, session.features_source if field == "shaped" else None)
