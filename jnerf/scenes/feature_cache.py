@@ -87,7 +87,7 @@ def cached_features(
     folder: as `settings_folder` says.
     photos: of which features are wanted.
     load_extractor: called only where some are missing; returns a function from a list
-      of images to `(features [n, h, w, F] float16, extent)`, whose `batch` is how many
+      of images to `(features [n, h, w, F], extent)`, whose `batch` is how many
       of them suit it.
     source, settings: for `FeatureMaps.source` and for settings.json.
     batch: photographs given to the function at once; 0: as suits it.
@@ -131,7 +131,7 @@ def _extract(folder, photos, load_extractor, batch, on_views) -> None:
     began = time.perf_counter()
     features, extent = extract([photos.read(view) for view in views])
     seconds = (time.perf_counter() - began) / len(views)
-    for view, values in zip(views, features):
+    for view, values in zip(views, _half(features)):
       _write(_path(folder, photos.digests[view]), _View(values, extent, seconds))
     on_views(total - len(missing) + start + len(views), total)
 
@@ -146,27 +146,35 @@ def _reduce(folder, target, digests: Sequence[str], num_components: int) -> None
   directions, share = principal_directions(
       (view.features for _, view in views()), num_components)
   for digest, view in views():
-    reduced = (view.features.astype(np.float32) @ directions).astype(np.float16)
+    reduced = _half(view.features.astype(np.float32) @ directions)
     _write(_path(target, digest), dataclasses.replace(
         view, features=reduced, share=share))
 
 
+def _half(features: np.ndarray) -> np.ndarray:
+  with np.errstate(over="ignore"):  # found as not finite
+    half = features.astype(np.float16)
+  if not np.isfinite(half).all():
+    raise InputError("features.vit.model: its features are not finite in half precision; "
+                     "the weights may be damaged, download them again")
+  return half
+
+
 def _load(folder, digests: Sequence[str]):
   """`(grid [V, h, w, F], extent, seconds, share)`, or None where a view is missing."""
-  grid = view = None
-  seconds = 0.0
+  grid, seconds = None, 0.0
   for i, digest in enumerate(digests):
     view = _read(_path(folder, digest))
     if view is None:
       return None
     if grid is None:
-      grid, extent = np.empty((len(digests), *view.features.shape), np.float16), view.extent
-    if view.features.shape != grid.shape[1:] or view.extent != extent:
-      raise InputError(f"{_path(folder, digest)}: cells {view.features.shape} where other "
-                       f"photographs have {grid.shape[1:]}; all need one size")
+      first, grid = view, np.empty((len(digests), *view.features.shape), np.float16)
+    if (view.features.shape, view.extent) != (first.features.shape, first.extent):
+      raise InputError(f"{_path(folder, digest)}: cells {view.features.shape} where "
+                       f"others have {grid.shape[1:]}; all photographs need one size")
     grid[i] = view.features
     seconds += view.seconds
-  return grid, extent, seconds, view.share
+  return grid, first.extent, seconds, first.share
 
 
 def _write(path: pathlib.Path, view: _View) -> None:

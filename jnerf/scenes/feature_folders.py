@@ -5,7 +5,7 @@
  - `<frame>.npy`: an array per image, such as per-pixel features of LSeg or CLIP.
 
 An array is `[h, w, F]`, `[F, h, w]` or `[h * w, F]`, with any number of leading ones.
-Which it is must follow from the image's proportions, or be said by `channels`. Files
+Which it is must follow from the image's proportions, or `channels` must say it. Files
 are read one at a time; a map of more cells than asked for is averaged over areas, so
 that maps of the images' own size need no more memory than patches do.
 """
@@ -23,6 +23,7 @@ from jnerf.errors import InputError
 from jnerf.scenes import images, precomputed_features
 from jnerf.structs import FeatureMaps
 
+MAX_CHANNELS = 2**14  # more than any features have
 FOLDER = "dino"  # where the paper's code puts them in a capture
 _SUFFIXES = (".pth", ".npy")
 # What a file that is damaged, or made to harm, raises when its header is read.
@@ -55,7 +56,7 @@ def load_features_folder(path: str | pathlib.Path, frames: Sequence[str],
     path: the folder.
     frames: names; one fits a file with or without the prefixes `rgb_` and `dino_` and
       leading zeros.
-    size: `(width, height)` of the images, for their proportions.
+    size: `(width, height)` of the photographs, for their proportions.
     max_cells: of a view; larger maps are averaged.
     channels: which axis they are: `first`, `last`, or `auto`, by the proportions.
 
@@ -101,15 +102,17 @@ def _laid_out(file: pathlib.Path, values: np.ndarray, size: tuple[int, int],
   while values.ndim > 2 and len(values) == 1:
     values = values[0]
   readings = []
+  if channels == "auto" and values.ndim == 2:
+    channels = "last"  # as everybody saves a list of patches
   if values.ndim in (2, 3) and 0 not in shape:
     for axis, name in ((-1, "last"), (0, "first")):
-      if channels in ("auto", name):
+      if channels in ("auto", name) and values.shape[axis] <= MAX_CHANNELS:
         readings += _grids(np.moveaxis(values, axis, -1), size, channels != "auto")
   if len(readings) != 1:
     raise InputError(
         f"{file}: {list(shape)} can be read in {len(readings)} ways as features of an "
-        f"image of {size[0]}x{size[1]}; say features.channels=first or last, or save "
-        "[h,w,F] of the image's proportions as .npy")
+        f"image of {size[0]}x{size[1]}; set features.channels=first or last, or save "
+        "[h,w,F] of its proportions as .npy")
   return readings[0]
 
 
@@ -129,8 +132,8 @@ def _grids(values: np.ndarray, size: tuple[int, int], certain: bool) -> list[np.
 def _fits(rows: int, columns: int, size: tuple[int, int]) -> bool:
   """Whether a grid has an image's proportions, but for cells cut off at its edges."""
   width, height = size
-  return abs(rows * width - columns * height) <= width + height and min(
-      rows, columns) > 1 and rows <= height and columns <= width
+  return min(rows, columns) > 1 and abs(
+      rows * width - columns * height) <= width + height
 
 
 def _averaged(values: np.ndarray, max_cells: int) -> np.ndarray:

@@ -105,7 +105,7 @@ def load_features(config: ConfigDict, scene: Scene, root: pathlib.Path | None = 
       path = feature_folders.find_features(config.scene.path)
     if path and pathlib.Path(path).is_dir():
       return feature_folders.load_features_folder(
-          path, scene.frames, scene.size, max_cells=settings.max_cells,
+          path, scene.frames, scene.full_size, max_cells=settings.max_cells,
           channels=settings.channels)
     if path:
       return precomputed_features.load_features_file(path, scene.frames)

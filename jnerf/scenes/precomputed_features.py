@@ -98,7 +98,7 @@ def sample_features(grid, view, xy, xnp=jnp, extent=(0.0, 0.0, 1.0, 1.0)):
 
 
 def _neighbours(position, num: int, xnp):
-  """Cells beside `position [N]` in [0, 1] of them all: `(low [N], high [N], high's share [N, 1])`."""
+  """Cells beside `position [N]` in [0, 1]: `(low [N], high [N], high's share [N, 1])`."""
   centre = xnp.clip(position.astype(xnp.float32) * num - 0.5, 0, num - 1)
   low = xnp.floor(centre).astype(xnp.int32)
   return low, xnp.minimum(low + 1, num - 1), (centre - low)[:, None].astype(xnp.float32)

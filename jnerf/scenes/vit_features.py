@@ -113,10 +113,10 @@ class VitExtractor:
     return 1 if self._device.type == "cpu" else 8
 
   def __call__(self, photos: Sequence[np.ndarray]) -> tuple[np.ndarray, tuple]:
-    """`(features [n, h, w, F] float16, extent)` of photographs `[H, W, 3]` in [0, 1].
+    """`(features [n, h, w, F] float32, extent)` of photographs `[H, W, 3]` in [0, 1].
 
     extent: as in `FeatureMaps`. Raises `InputError` where they fit no patch, or far
-    too many, and where the model's numbers are not finite.
+    too many.
     """
     import torch
 
@@ -135,11 +135,6 @@ class VitExtractor:
       except _Reached as reached:
         tokens = reached.tokens.float().cpu().numpy()
     features = tokens[:, -rows * columns:].reshape(len(pixels), rows, columns, -1)
-    with np.errstate(over="ignore"):  # found as not finite
-      features = features.astype(np.float16)
-    if not np.isfinite(features).all():
-      raise InputError(f"{_KEY}.model: its features are not finite in half precision; "
-                       "the weights may be damaged, download them again")
     margin = (self._patch - self._stride) / 2
     x0, y0 = margin / width, margin / height
     return features, (x0, y0, x0 + columns * self._stride / width,
@@ -221,8 +216,10 @@ def load_extractor(model: str, *, revision: str = "", layer: int = 11,
 
 
 def _load_network(transformers, folder: pathlib.Path):
-  verbosity = transformers.logging.get_verbosity()
-  transformers.logging.set_verbosity_error()  # unused heads and poolers are no news
+  log = transformers.logging
+  verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+  log.set_verbosity_error()  # unused heads and poolers are no news
+  log.disable_progress_bar()
   try:
     network, found = transformers.AutoModel.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False, weights_only=True,
@@ -231,7 +228,9 @@ def _load_network(transformers, folder: pathlib.Path):
     raise InputError(f"{_KEY}.model={folder}: cannot be loaded ({_first_line(error)}); "
                      "download it again") from None
   finally:
-    transformers.logging.set_verbosity(verbosity)
+    log.set_verbosity(verbosity)
+    if bars:
+      log.enable_progress_bar()
   missing = [key for key in found["missing_keys"] if not key.startswith("pooler")]
   if missing:
     raise InputError(f"{_KEY}.model={folder}: its weights lack {len(missing)} arrays, "
@@ -290,7 +289,7 @@ def _only(module, matches):
   return found
 
 
-class _Reached(Exception):  # noqa: N818 - no error
+class _Reached(Exception):
   """Ends a forward pass where the wanted tokens `[n, T, F]` are."""
 
   def __init__(self, tokens):
