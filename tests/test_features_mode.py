@@ -5,11 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+import tiny_experiment
 import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.scenes import pixels, vit_features
+from jnerf.stages import checks
 from jnerf.stages.session import Session
 from jnerf.stages.workdir import Workdir
 
@@ -55,7 +57,8 @@ def without_torch(monkeypatch):
   return hide
 
 
-def test_made_then_kept_then_used_without_torch(run, tmp_path, model, without_torch):
+def test_made_then_kept_then_used_without_torch(run, tmp_path, capture, model,
+                                               without_torch):
   made = run("features", model)
   line = re.match(r"features: tiny-vit, 6 views, 5x8 cells of 32 channels, 0.0154 MB, "
                   r"\d+ s -> (.*)\n", made)
@@ -65,8 +68,9 @@ def test_made_then_kept_then_used_without_torch(run, tmp_path, model, without_to
   assert not (tmp_path / "run" / "config.json").exists()  # binds no later stage
   without_torch()
   assert ", kept, " in run("features", model, batch=3, device="cuda")
-  run("fit", model)
-  run("shape", model)
+  shaping = session(tmp_path, capture, model)
+  checks.check(shaping, ("shape",), ())  # needs no network either
+  assert shaping.features.grid.shape == (6, 5, 8, 32)
   with pytest.raises(InputError, match=r"pip install 'jacobinerf\[features\]'"):
     run("features", model, layer=0)
 
@@ -124,33 +128,31 @@ def test_other_kinds_say_what_they_are(tmp_path, capture, capsys, monkeypatch):
       f"{capture}/mine.npz\n")
 
 
-def test_rows_are_named_without_making_features(tmp_path, capture):
-  import tiny_experiment
-  config = tiny_experiment.get_config(str(capture))
-  config.features.kind = "vit"
-  session = Session(config, Workdir(tmp_path / "run"))
-  assert session.features_source == "dino-vits8"
-  config.features.kind = "auto"
-  assert session.features_source == "local"
-
-
-def test_a_pixel_looks_its_features_up_where_the_patches_are(run, tmp_path, capture,
-                                                             model):
-  """A ramp over the image is read off exactly between the outermost patch centres."""
-  import tiny_experiment
-  run("features", model)
+def session(tmp_path, capture, model) -> Session:
+  """What the command works with."""
   config = tiny_experiment.get_config(str(capture))
   config.features.kind = "vit"
   config.features.vit.update(model=str(model), **SETTINGS)
-  session = Session(config, Workdir(tmp_path / "run"))
-  maps = session.features
+  return Session(config, Workdir(tmp_path / "run"))
+
+
+def test_rows_are_named_without_making_features(tmp_path, capture):
+  named = session(tmp_path, capture, "facebook/dino-vits8")
+  assert named.features_source == "dino-vits8"
+  named.config.features.kind = "auto"
+  assert named.features_source == "local"
+
+
+def test_a_pixel_looks_its_features_up_where_the_patches_are(tmp_path, capture, model):
+  """A ramp over the image is read off exactly between the outermost patch centres."""
+  maps = (made := session(tmp_path, capture, model)).features
   x0, y0, x1, y1 = maps.extent
   assert (x0, y0) == (2 / 36, 2 / 24) and x1 < 1 and y1 <= 1
   rows, columns = maps.grid.shape[1:3]
   at = np.stack(np.meshgrid(x0 + (np.arange(columns) + 0.5) / columns * (x1 - x0),
                             y0 + (np.arange(rows) + 0.5) / rows * (y1 - y0)), axis=-1)
   ramps = maps.replace(grid=np.tile(at.astype(np.float32), (6, 1, 1, 1)))
-  data = pixels.pixel_data(session.scene, ramps)
+  data = pixels.pixel_data(made.scene, ramps)
   row, column = (index.reshape(-1) for index in np.indices((8, 12)))
   inside = (row >= 2) & (row < 6) & (column >= 2) & (column < 9)
   chosen = np.stack([np.zeros_like(row), row, column], axis=-1)[inside]

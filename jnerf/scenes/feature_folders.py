@@ -165,6 +165,7 @@ def _read_npy(file: pathlib.Path) -> np.ndarray:
   # Mapped, not read: an absurd shape exceeds the file, and is refused.
   values = np.load(file, mmap_mode="r", allow_pickle=False)
   if not isinstance(values, np.ndarray):
+    values.close()
     raise ValueError("it is an .npz")
   return values
 
