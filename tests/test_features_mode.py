@@ -143,6 +143,17 @@ def test_rows_are_named_without_making_features(tmp_path, capture):
   assert named.features_source == "local"
 
 
+def test_how_it_was_computed_binds_nothing(tmp_path, capture):
+  made = session(tmp_path, capture, "facebook/dino-vits8")
+  made.begin()
+  made.workdir.mark_done("shape", seconds=1.0)
+  made.config.features.vit.update(device="cuda", batch=4)
+  made.check_config()
+  made.config.features.vit.stride = 8
+  with pytest.raises(InputError, match="features.vit.stride changed from 4 to 8"):
+    made.check_config()
+
+
 def test_a_pixel_looks_its_features_up_where_the_patches_are(tmp_path, capture, model):
   """A ramp over the image is read off exactly between the outermost patch centres."""
   maps = (made := session(tmp_path, capture, model)).features

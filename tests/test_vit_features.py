@@ -109,6 +109,17 @@ def test_settings_that_do_not_fit_the_model(models, settings, message):
   assert message in str(error.value) and "\n" not in str(error.value)
 
 
+def test_photographs_that_exceed_the_memory(models, monkeypatch):
+  extractor = vit_features.load_extractor(str(models["vit", 8]), layer=0, load_size=0)
+
+  def exceed(*unused, **options):
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+  monkeypatch.setattr(torch.nn.Conv2d, "forward", exceed)
+  with pytest.raises(InputError, match="2 photographs of 9x6 patches exceed"):
+    extractor(PHOTOS)
+
+
 def complaint(folder) -> str:
   with pytest.raises(InputError) as error:
     vit_features.load_extractor(str(folder), layer=0, device="cpu")

@@ -101,8 +101,8 @@ def cached_features(
   found = _load(target, photos.digests)
   verb = "kept, " if found else ""
   if not found:
-    write_json(folder / "settings.json", settings)
     _extract(folder, photos, load_extractor, batch, on_views)
+    write_json(folder / "settings.json", settings)
     if num_components:
       _reduce(folder, target, photos.digests, num_components)
     found = _load(target, photos.digests)

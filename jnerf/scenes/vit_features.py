@@ -116,7 +116,7 @@ class VitExtractor:
     """`(features [n, h, w, F] float32, extent)` of photographs `[H, W, 3]` in [0, 1].
 
     extent: as in `FeatureMaps`. Raises `InputError` where they fit no patch, or far
-    too many.
+    too many, and where they exceed the device's memory.
     """
     import torch
 
@@ -134,6 +134,11 @@ class VitExtractor:
         self._network(torch.from_numpy(pixels).to(self._device), **self._options)
       except _Reached as reached:
         tokens = reached.tokens.float().cpu().numpy()
+      except torch.cuda.OutOfMemoryError:
+        raise InputError(
+            f"{_KEY}.batch: {len(pixels)} photographs of {columns}x{rows} patches exceed "
+            "the device's memory; let it be 1, run --mode=features before the others, "
+            f"or set {_KEY}.device=cpu") from None
     features = tokens[:, -rows * columns:].reshape(len(pixels), rows, columns, -1)
     margin = (self._patch - self._stride) / 2
     x0, y0 = margin / width, margin / height
