@@ -146,7 +146,13 @@ def _shape() -> ConfigDict:
   shape.min_positives = 0.03  # share of pairs between which it adapts;
   shape.max_positives = 0.15  # (0, 1) leaves the threshold where it is
   shape.threshold_rate = 1e-3  # how far it moves in one step
-  shape.position_scale = 0.0  # metres; > 0 joins the rendered 3D position
+  shape.color_scale = 0.0  # of RGB in [0, 1]; > 0: positives are alike in colour too
+  shape.position_scale = 0.0  # metres; > 0: and lie near one another
+  shape.normal_scale = 0.0  # radians; > 0: and their surfaces face the same way
+  shape.geometry = "field"  # field | sensor: who tells positions, normals and depth
+  shape.fuse_features = False  # average features over the views that see a surface
+  shape.hints = ""  # folder of PNGs of segments; those of one segment are positives
+  shape.views_per_batch = 0  # views that a batch is drawn from; 0: all, 16 with hints
   shape.oracle = False  # also shape a second field on ground-truth pairs
   return shape
 
@@ -197,6 +203,7 @@ _CHOICES = {
     "shape.value_channel": ("mean", "random"),
     "shape.entities": ("pixels", "points"),
     "shape.similarity": ("cosine", "dot"),
+    "shape.geometry": ("field", "sensor"),
     "label.views": ("all", "test"),
     "render.field": ("plain", "shaped", "shaped-oracle"),
     "render.path": ("test", "train", "orbit", "interpolate"),
@@ -213,7 +220,8 @@ _AT_LEAST = {
         "features.vit.pca", "features.vit.batch",
         "shape.warmup_steps", "shape.contrast_weight",
         "shape.norm_weight", "shape.contrast_rays", "shape.threshold_rate",
-        "shape.position_scale", "shape.min_positives", "runtime.checkpoint_seconds",
+        "shape.color_scale", "shape.position_scale", "shape.normal_scale",
+        "shape.views_per_batch", "shape.min_positives", "runtime.checkpoint_seconds",
         "runtime.device_data_bytes"),
     1: ("scene.room.num_train", "scene.room.num_test", "field.grid.num_levels",
         "field.grid.features_per_level", "field.grid.log2_table_size",

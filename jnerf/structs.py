@@ -45,8 +45,10 @@ class Batch:
   rgb: `[N, 3]` the photographed colour.
   features: `[N, F]` visual features at the rays' pixels, or None.
   labels: `[N]` int32 ground-truth classes (0 = void), only with the oracle.
-  distance: `[N]` measured distance along the ray (0 = none), only where depth
-    supervises, else None.
+  distance: `[N]` measured distance along the ray (0 = none), or None.
+  normals: `[N, 3]` directions that the surfaces face, or None.
+  segments: `[N]` int32 segments that hint what belongs together, each of one view
+    (0 = none), or None.
   jitter: `[N, 2]` in [-0.5, 0.5), moves the two rounds of samples on a ray; None
     for deterministic sampling.
   background: `[N, 3]` what is seen behind the field, or None for black.
@@ -57,6 +59,8 @@ class Batch:
   features: Array | None = None
   labels: Array | None = None
   distance: Array | None = None
+  normals: Array | None = None
+  segments: Array | None = None
   jitter: Array | None = None
   background: Array | None = None
 
@@ -115,14 +119,15 @@ class Scene:
   frames: V frame names, e.g. `rgb_12`; clicks and label files use them.
   images: `[V, H, W, 3]` float32 in [0, 1].
   cam_to_world: `[V, 4, 4]` float64 rigid poses, OpenCV axes.
-  intrinsics: `[V, 4 or 9]` float64 `fx, fy, cx, cy` in pixels of `images`, with
+  intrinsics: `[V, 4, 8 or 9]` float64 `fx, fy, cx, cy` in pixels of `images`, with
     pixel centres at integer + 0.5 (an image's exact middle is `W / 2, H / 2`);
-    a lens's distortion `k1, k2, p1, p2, k3` after them (`cameras`).
-  full_size: `(width, height)` of the files; clicks are given in its pixels.
+    a lens's coefficients after them (`scenes.lenses`).
+  full_size: `(width, height)` of the files; clicks are given in its pixels. Files of
+    several sizes lie at the top left of it, each, and `mask` leaves out the rest.
   near, far: distances along a ray between which everything visible lies.
   bounds: `[2, 3]` corners of the axis-aligned box that the field covers.
-  mask: `[V, H, W]` bool, False where people or hands are that the scene is not to
-    hold; such pixels are neither trained on nor scored. None: all are used.
+  mask: `[V, H, W]` bool, False where there is no picture, or people or hands that the
+    scene is not to hold; such pixels are neither trained on nor scored. None: all are.
   unbounded: whether the field covers all of space, the box in most detail.
   train, test: int64 indices into the views; disjoint.
   depth: `[V, H, W]` float32 along the camera's z, 0 = none; or None.
@@ -131,6 +136,7 @@ class Scene:
   class_names: class id to name, for every class in `semantic`, and 0.
   alpha: `[V, H, W]` float32 opacity of the photographs, whose `images` are then
     over black; or None where all are opaque.
+  files: the photographs' files, in the order of `frames`; empty where there are none.
   source: where it came from and by which conventions it was read (one line).
   """
 
@@ -153,6 +159,7 @@ class Scene:
   alpha: np.ndarray | None = None
   mask: np.ndarray | None = None
   unbounded: bool = struct.field(pytree_node=False, default=False)
+  files: tuple[str, ...] = struct.field(pytree_node=False, default=())
   source: str = struct.field(pytree_node=False, default="")
 
   def photos(self, views, background: float) -> np.ndarray:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jnerf.scenes import cameras
+from jnerf.scenes import cameras, lenses
 
 INTRINSICS = np.array([150.0, 140.0, 80.0, 61.0])
 POSE = cameras.look_at((1.0, -2.0, 0.5), (0.3, 0.2, 1.0))
@@ -160,6 +160,55 @@ def test_distortion_stays_when_the_image_is_resized_or_recentred():
 def test_undistorting_is_finite_everywhere():
   """Far beyond the image a lens model folds back; that must not poison a batch."""
   xy = np.stack(np.meshgrid(*[np.linspace(-30, 30, 41)] * 2), -1).reshape(-1, 2)
+  for terms in [*LENSES.values(), *FISHEYES.values()]:
+    coefficients = np.tile(terms, (len(xy), 1))
+    assert np.isfinite(lenses.undistort(xy, coefficients, np)).all()
+
+
+FISHEYES = {"equidistant": [0, 0, 0, 0], "phone": [0.03, -0.012, 4e-3, -6e-4],
+            "action": [-0.04, 0.02, -0.02, 5e-3]}
+
+
+@pytest.mark.parametrize("name", FISHEYES)
+def test_a_fisheye_agrees_with_opencv(name):
+  """To 80 degrees from the axis, where a pinhole sees 6 focal lengths from the middle."""
+  rng = np.random.default_rng(5)
+  theta, phi = np.radians(rng.uniform(0, 80, 300)), rng.uniform(0, 2 * np.pi, 300)
+  points = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi),
+                     np.cos(theta)], -1)
+  fx, fy, cx, cy = INTRINSICS
+  matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+  expected = cv2.fisheye.projectPoints(
+      points[:, None], np.zeros((1, 1, 3)), np.zeros((1, 1, 3)), matrix,
+      np.array(FISHEYES[name], np.float64))[0][:, 0]
+  camera = np.concatenate([INTRINSICS, FISHEYES[name]])
+  found, _ = cameras.project(points, np.eye(4), camera, xnp=np)
+  np.testing.assert_allclose(found, expected, atol=1e-9)
+  back = cameras.pixel_directions(found, np.tile(camera, (300, 1)), np)
+  np.testing.assert_allclose(back, points / points[:, 2:], rtol=1e-6, atol=1e-9)
+  single = cameras.pixel_directions(jnp.asarray(found, jnp.float32), jnp.asarray(
+      np.tile(camera, (300, 1)), jnp.float32))
+  again, _ = cameras.project(np.asarray(single, np.float64), np.eye(4), camera, xnp=np)
+  np.testing.assert_allclose(again, found, atol=1e-3)  # pixels, as training casts them
+
+
+def test_the_middle_of_a_fisheye_looks_straight_ahead():
+  camera = np.concatenate([INTRINSICS, FISHEYES["phone"]])
+  for xnp in (np, jnp):
+    ahead = cameras.pixel_directions(xnp.asarray(INTRINSICS[None, 2:]), xnp.asarray(
+        camera[None]), xnp)
+    np.testing.assert_allclose(ahead, [[0, 0, 1]], atol=1e-6)
+
+
+def test_pixels_whose_rays_are_not_known_are_told():
+  """A circle of 86 degrees around the middle of an image that is wider than that."""
+  camera = np.array([40.0, 40.0, 100.0, 80.0, 0, 0, 0, 0])
+  seen = cameras.seen_by_lens(camera, (200, 160))
+  angle = np.linalg.norm(cameras.pixel_centres(200, 160) - camera[2:4], axis=-1) / 40
+  assert (seen == (angle < lenses.WIDEST)).mean() > 0.999 and not seen.all()
+  assert cameras.seen_by_lens(INTRINSICS, (160, 122)).all()
   for name in LENSES:
-    coefficients = np.tile(LENSES[name], (len(xy), 1))
-    assert np.isfinite(cameras.undistort(xy, coefficients, np)).all()
+    assert cameras.seen_by_lens(lens(name), (160, 122)).all()
+  folding = np.concatenate([INTRINSICS, [-1.5, 0, 0, 0, 0]])  # r (1 - 1.5 r^2) < 0.32
+  told = cameras.seen_by_lens(folding, (160, 122))
+  assert told[61, 80] and not told[0, 0] and not told[-1, -1]

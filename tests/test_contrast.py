@@ -107,6 +107,51 @@ def test_position_scale_asks_pairs_to_be_near_too():
   np.testing.assert_allclose(figures["positives"], share, rtol=1e-6)
 
 
+def share_of(positive):
+  return (positive.sum() - N) / (N * (N - 1))
+
+
+def test_measured_places_come_before_rendered_ones():
+  batch, rendering = case()[2], case()[4]
+  distance = np.asarray(rendering.distance_median).copy()
+  distance[::2] += np.linspace(0.3, 1.5, N // 2)  # the sensor says otherwise,
+  measured = np.where(np.arange(N) % 2, 0.0, distance).astype(np.float32)  # or nothing
+  points = batch.rays.origins + distance[:, None] * batch.rays.directions
+  apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+  positive = cosines(batch.features) * np.exp(-apart**2 / (2 * 0.6**2)) > THRESHOLD
+  recipe = contrast.Recipe(position_scale=0.6)
+  found = shaping_terms(recipe, batch.replace(distance=measured))[2]["positives"]
+  np.testing.assert_allclose(found, share_of(positive), rtol=1e-6)
+  assert found != shaping_terms(recipe)[2]["positives"]
+
+
+def test_colour_and_normals_join_features():
+  batch = case()[2]
+  normals = np.random.default_rng(5).normal(size=(N, 3)).astype(np.float32)
+  unit = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+  joined = cosines(batch.features)
+  for rows, scale in ((batch.rgb, 0.5), (unit, 1.2)):
+    apart = np.linalg.norm(rows[:, None] - rows[None], axis=-1)
+    joined = joined * np.exp(-apart**2 / (2 * scale**2))
+  recipe = contrast.Recipe(color_scale=0.5, normal_scale=1.2)
+  found = shaping_terms(recipe, batch.replace(normals=normals))[2]["positives"]
+  np.testing.assert_allclose(found, share_of(joined > THRESHOLD), rtol=1e-6)
+  assert 0 < found < share_of(cosines(batch.features) > THRESHOLD)
+
+
+def test_pixels_of_one_segment_are_positives_whatever_their_features():
+  batch = case()[2]
+  segments = np.int32([0, 4, 4, 0, 9, 9, 4, 0, 0, 2, 3, 0])
+  hinted = (segments[:, None] == segments) & (segments > 0)
+  positive = (cosines(batch.features) > THRESHOLD) | hinted
+  terms, _, figures = shaping_terms(contrast.Recipe(),
+                                    batch.replace(segments=segments))
+  loss, _ = expected_contrast(gradients(contrast.Recipe()), positive)
+  np.testing.assert_allclose(terms["contrast"], loss, rtol=1e-4)
+  np.testing.assert_allclose(figures["positives"], share_of(
+      positive | np.eye(N, dtype=bool)), rtol=1e-6)
+
+
 def test_surface_points_lie_at_the_median_distance_and_carry_no_gradient():
   model, params, batch, samples, rendering = case()
   along = np.sum((contrast.surface_points(batch, rendering) - batch.rays.origins)

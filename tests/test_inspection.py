@@ -9,6 +9,7 @@ import tiny_replica
 import tiny_transforms
 
 from jnerf.scenes import inspection, replica, transforms
+from jnerf.scenes.capture import Wishes
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 PALETTE = np.array([[0, 0, 0], [250, 0, 0], [0, 250, 0]], np.uint8)
@@ -75,13 +76,13 @@ def test_warnings(scene):
 
 def test_a_lens_is_shown_and_cameras_around_an_object_are_no_mistake(tmp_path):
   root = tiny_transforms.write(tmp_path / "cap", **tiny_transforms.LENS)
-  around = transforms.load_transforms(root, bounds=(-1, -1, -1, 1, 1, 1))
+  around = transforms.load_transforms(root, Wishes(bounds=(-1, -1, -1, 1, 1, 1)))
   result = inspection.inspect_scene(around)
   text = inspection.format_inspection(result)
   assert "lens        k1 0.05  k2 -0.02  p1 0.001  p2 -0.002  k3 0" in text
   assert len(result["cameras"]["outside_bounds"]) == 6 and "are outside" not in text
   some = inspection.inspect_scene(transforms.load_transforms(
-      root, bounds=(-1, -1, -1, 4, 4, 4)))
+      root, Wishes(bounds=(-1, -1, -1, 4, 4, 4))))
   assert any("are outside scene.bounds" in line for line in some["warnings"])
 
 
@@ -107,7 +108,7 @@ def test_long_captures_are_thinned_evenly(scene):
 def test_real_scenes(name, classes, instances):
   if not (DATA / name).is_dir():
     pytest.skip(f"needs ../shared/data/{name}")
-  scene = replica.load_replica(DATA / name, width=160)
+  scene = replica.load_replica(DATA / name, Wishes(width=160))
   result = inspection.inspect_scene(scene)
   assert len(result["classes"]) == classes and result["instances"] == instances
   assert result["coverage"]["seen"] > 0.98 and result["warnings"] == []

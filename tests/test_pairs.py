@@ -34,11 +34,11 @@ def test_feature_similarity_is_a_cosine_in_single_precision():
 
 
 @pytest.mark.parametrize("offset", [0.0, 500.0])
-def test_position_kernel_closed_form_also_far_from_the_origin(offset):
+def test_gaussian_kernel_closed_form_also_far_from_the_origin(offset):
   anchors = np.float32(np.array([[0, 0, 0], [1, 2, 3]]) + offset)
   points = np.float32(
       np.array([[0, 0, 0], [0.3, 0, 0.4], [1, 2, 3], [9, 9, 9]]) + offset)
-  kernel = np.asarray(pairs.position_kernel(anchors, points, 0.5))
+  kernel = np.asarray(pairs.gaussian_kernel(anchors, points, 0.5))
   near = np.exp(-0.5)  # one scale away
   np.testing.assert_allclose(kernel[0, :2], [1, near], rtol=1e-3)
   np.testing.assert_allclose(kernel[1, 2], 1)

@@ -31,6 +31,11 @@ def test_only_training_views_go_in(scene, maps):
   np.testing.assert_array_equal(data.images, scene.images[1:])
   np.testing.assert_array_equal(data.features, maps.grid[1:])
   np.testing.assert_array_equal(data.labels, scene.semantic[1:])
+  segments = np.arange(scene.semantic.size, dtype=np.int32).reshape(scene.semantic.shape)
+  data = pixels.pixel_data(scene, segments=segments)
+  chosen = np.array([[4, 7, 11], [0, 2, 1]])
+  assert pixels.gather_batch(data, chosen, np).segments.tolist() == [
+      segments[5, 7, 11], segments[1, 2, 1]]
   assert data.cam_to_world.dtype == data.intrinsics.dtype == np.float32
   plain = pixels.pixel_data(scene)
   assert plain.features is None and plain.labels is None
@@ -132,6 +137,25 @@ def test_masked_pixels_are_never_drawn_and_all_others_equally(scene, as_on_devic
   assert not counts[~kept].any()
   mean = 20_000 / kept.sum()
   assert np.abs(counts[kept] - mean).max() < 6 * np.sqrt(mean)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_batch_of_few_views_has_equal_shares_of_each(masked):
+  shape = (9, 4, 5)
+  mask = np.random.default_rng(0).random(shape) < 0.4
+  drawable = np.flatnonzero(mask).astype(np.int32) if masked else None
+  draw = jax.jit(functools.partial(pixels.draw_pixels, num=64, shape=shape, num_views=4))
+  seen = np.zeros(shape, int)
+  for key in jax.random.split(jax.random.key(0), 300):
+    view, row, column = np.asarray(draw(key, drawable=drawable)).T
+    assert all(len(np.unique(part)) == 1 for part in np.split(view, 4))
+    np.add.at(seen, (view, row, column), 1)
+  allowed = mask if masked else np.ones(shape, bool)
+  assert not seen[~allowed].any() and seen[allowed].all()
+  per_view = seen.sum((1, 2)) / seen.sum()
+  np.testing.assert_allclose(per_view, 1 / 9, atol=0.03)
+  share = seen / seen.sum((1, 2), keepdims=True) * allowed.sum((1, 2), keepdims=True)
+  assert np.abs(share[allowed] - 1).max() < 0.5  # evenly within a view
 
 
 def test_draw_runs_under_jit_and_scan(scene):

@@ -11,6 +11,7 @@ import tiny_replica
 from jnerf.config import default_config
 from jnerf.errors import InputError
 from jnerf.scenes import bounds, cameras, images, load, replica, splits, stacks
+from jnerf.scenes.capture import Wishes
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
@@ -19,7 +20,7 @@ DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 def office():
   if not (DATA / "office_0").is_dir():
     pytest.skip("needs ../shared/data/office_0")
-  return replica.load_replica(DATA / "office_0", width=300)
+  return replica.load_replica(DATA / "office_0", Wishes(width=300))
 
 
 def test_office_is_read_at_half_size(office):
@@ -89,11 +90,11 @@ def test_info_names_classes_intrinsics_and_split(tmp_path):
   info = {"scene": "wall", "fx": 5, "fy": 7, "cx": 5.5, "cy": 3.5, "test_every": 3,
           "test_offset": 1, "classes": {"1": "left", "9": "unseen"}}
   root = tiny_replica.write(tmp_path / "cap", info=info)
-  scene = replica.load_replica(root, width=6)
+  scene = replica.load_replica(root, Wishes(width=6))
   assert scene.name == "wall" and scene.test.tolist() == [1, 4]
   np.testing.assert_allclose(scene.intrinsics[0], [2.5, 3.5, 3, 2])
   assert scene.class_names == {0: "void", 1: "left", 2: "class 2", 9: "unseen"}
-  assert replica.load_replica(root, test_every=2).test.tolist() == [0, 2, 4]
+  assert replica.load_replica(root, Wishes(test=(2, 0))).test.tolist() == [0, 2, 4]
   (root / "info.json").write_text('{"test_every": 3}')
   assert replica.load_replica(root).test.tolist() == [0, 3]
 
@@ -117,7 +118,7 @@ def test_rgb_alone_is_enough(tmp_path):
 
 def test_only_views_that_train_or_test_are_kept(tmp_path):
   root = tiny_replica.write(tmp_path / "cap", num=10)
-  scene = replica.load_replica(root, train_every=5, test_every=5, test_offset=2)
+  scene = replica.load_replica(root, Wishes(train=(5, 0), test=(5, 2)))
   assert scene.frames == ("rgb_0", "rgb_2", "rgb_5", "rgb_7")
   assert scene.train.tolist() == [0, 2] and scene.test.tolist() == [1, 3]
   np.testing.assert_allclose(scene.cam_to_world[:, 0, 3], [0, 0.2, 0.5, 0.7])
@@ -166,6 +167,8 @@ def test_area_resize_equals_a_loop_over_overlaps():
 def test_nearest_resize_takes_the_pixel_at_the_centre():
   image = np.arange(6 * 9).reshape(6, 9)
   np.testing.assert_array_equal(images.resize_nearest(image, (3, 2)), image[1::3, 1::3])
+  part = images.resize_nearest(image, (2, 1), extent=(1 / 3, 1 / 2, 1, 1))
+  np.testing.assert_array_equal(part, image[4:5, 4::3])
 
 
 @pytest.mark.parametrize("mode, value, expected", [

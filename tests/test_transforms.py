@@ -12,6 +12,7 @@ from jnerf import main
 from jnerf.config import default_config
 from jnerf.errors import InputError
 from jnerf.scenes import cameras, load, transforms
+from jnerf.scenes.capture import Wishes
 from jnerf.stages import rendering
 from jnerf.stages.session import Session
 from jnerf.stages.workdir import Workdir
@@ -59,7 +60,7 @@ def test_a_pinhole_has_four_intrinsics(tmp_path):
 
 
 def test_half_size_scales_intrinsics_and_not_the_lens(root):
-  scene = transforms.load_transforms(root, width=6)
+  scene = transforms.load_transforms(root, Wishes(width=6))
   assert scene.size == (6, 4) and scene.full_size == (12, 8)
   np.testing.assert_allclose(
       scene.intrinsics[0], [5, 5.5, 3.25, 1.75, 0.05, -0.02, 1e-3, -2e-3, 0])
@@ -85,6 +86,15 @@ def test_angles_stand_for_focal_lengths(tmp_path):
   np.testing.assert_allclose(transforms.load_transforms(root).intrinsics[0], [6, 5, 6, 4])
 
 
+def test_a_fisheye_has_eight_intrinsics_and_its_corners_are_masked(tmp_path):
+  camera = {**tiny.CAMERA, "fl_x": 3.5, "fl_y": 3.5, "camera_model": "OPENCV_FISHEYE"}
+  root = tiny.write(tmp_path / "cap", camera=camera, k1=0.02, k4=1e-3)
+  scene = transforms.load_transforms(root)
+  np.testing.assert_allclose(scene.intrinsics[0], [3.5, 3.5, 6.5, 3.5, 0.02, 0, 0, 1e-3])
+  assert "fisheye" in scene.source
+  assert scene.mask[:, 3, 6].all() and not scene.mask[:, 0, 0].any()  # over 90 degrees
+
+
 def test_frames_without_images_are_left_out_and_named(root):
   (root / "images" / "03.png").unlink()
   scene = transforms.load_transforms(root)
@@ -92,7 +102,7 @@ def test_frames_without_images_are_left_out_and_named(root):
   np.testing.assert_allclose(scene.cam_to_world[3], tiny.poses(6)[4], atol=1e-12)
   assert "1 frames without image left out (03.png)" in scene.source
   with pytest.raises(InputError, match=r"frames\[3\].*03\.png.*1 of 6 are missing"):
-    transforms.load_transforms(root, strict=True)
+    transforms.load_transforms(root, Wishes(strict=True))
 
 
 def test_named_splits(root):
@@ -106,7 +116,7 @@ def test_named_splits(root):
   edit(root, lambda raw: raw.update(test_filenames=["images/03.png"]))
   scene = transforms.load_transforms(root)  # a test split goes before val
   assert [scene.frames[i] for i in scene.test] == ["03"]
-  scene = transforms.load_transforms(root, test_every=2)  # the caller's goes before all
+  scene = transforms.load_transforms(root, Wishes(test=(2, 0)))  # the caller's
   assert scene.test.tolist() == [0, 2]
 
 
@@ -119,15 +129,16 @@ def test_photographs_without_a_box_are_unbounded(root):
   radius = (scene.bounds[1] - scene.bounds[0]).max() / 2
   assert scene.unbounded
   assert (scene.near, scene.far) == pytest.approx((0.05 * radius, 100 * radius))
-  bounded = transforms.load_transforms(root, unbounded=False)
+  bounded = transforms.load_transforms(root, Wishes(unbounded=False))
   assert not bounded.unbounded and bounded.far < 0.5 * scene.far
   assert (bounded.bounds[0] < scene.bounds[0]).all()  # it must hold what is seen
-  given = transforms.load_transforms(root, bounds=(-1, -1, -1, 1, 1, 1), near=0.2)
+  given = transforms.load_transforms(root, Wishes(bounds=(-1, -1, -1, 1, 1, 1), near=0.2))
   assert not given.unbounded and given.near == 0.2
-  both = transforms.load_transforms(root, bounds=(-1, -1, -1, 1, 1, 1), unbounded=True)
+  both = transforms.load_transforms(
+      root, Wishes(bounds=(-1, -1, -1, 1, 1, 1), unbounded=True))
   assert both.unbounded and both.bounds.tolist() == [[-1] * 3, [1] * 3]
   with pytest.raises(InputError, match="give 0 < near < far"):
-    transforms.load_transforms(root, near=5.0, far=2.0)
+    transforms.load_transforms(root, Wishes(near=5.0, far=2.0))
 
 
 def test_sensor_depth_is_read_and_tells_the_bounds(root):
@@ -146,7 +157,7 @@ def test_sensor_depth_is_read_and_tells_the_bounds(root):
       scene.depth[2], np.kron(coarse[2], np.ones((2, 2))) / 1000, rtol=1e-6)
   assert not scene.unbounded and 3.0 < scene.far < 5.0
   assert "depth in millimetres" in scene.source
-  assert transforms.load_transforms(root, unbounded=True).unbounded
+  assert transforms.load_transforms(root, Wishes(unbounded=True)).unbounded
   edit(root, frame(depth_file_path="../0.png"))
   assert "depth_file_path '../0.png' leads out" in complaint(root)
   edit(root, frame(depth_file_path="depth/none.png"))
@@ -164,8 +175,8 @@ def test_masks_leave_out_what_is_black(root):
   scene = transforms.load_transforms(root)
   np.testing.assert_array_equal(scene.mask[2], white > 0)
   assert scene.mask[[0, 1, 3, 4, 5]].all()
-  half = transforms.load_transforms(root, width=6).mask[2]  # a pixel partly black is out
-  assert (~half).sum() == 1 and not half[1, 2]
+  half = transforms.load_transforms(root, Wishes(width=6)).mask[2]
+  assert (~half).sum() == 1 and not half[1, 2]  # a pixel partly black is out
   Image.fromarray(0 * white).save(root / "masks" / "2.png")
   assert "2.png: leaves no pixel of 02.png" in complaint(root)
   Image.fromarray(white[:4]).save(root / "masks" / "2.png")
@@ -184,8 +195,8 @@ def test_blender_splits_and_transparency(tmp_path):
   np.testing.assert_allclose(scene.images[5], rgba[..., :3] * rgba[..., 3:], atol=1e-6)
   np.testing.assert_allclose(scene.bounds, [[-1.5] * 3, [1.5] * 3])
   assert (scene.near, scene.far) == (2.0, 6.0)
-  other = transforms.load_transforms(root, blender=True, near=1.0,
-                                     bounds=(0, 0, 0, 1, 1, 1))
+  other = transforms.load_transforms(
+      root, Wishes(near=1.0, bounds=(0, 0, 0, 1, 1, 1)), blender=True)
   assert other.near == 1.0 and other.bounds.tolist() == [[0, 0, 0], [1, 1, 1]]
   (root / "transforms_test.json").unlink()
   scene = transforms.load_transforms(root, blender=True)
@@ -259,7 +270,8 @@ DAMAGE = {
     "centre nan": (top(cx=float("nan")), "cx is nan"),
     "lens text": (top(k1="a"), "k1 is 'a'"),
     "lens inf": (top(p2=float("inf")), "p2 is inf"),
-    "fisheye": (top(camera_model="OPENCV_FISHEYE"), "OPENCV_FISHEYE.*undistort"),
+    "unknown lens": (top(camera_model="EQUIRECTANGULAR"), "EQUIRECTANGULAR.*undistort"),
+    "one fisheye": (frame(camera_model="OPENCV_FISHEYE"), "fisheye cameras only"),
     "fourth radial term": (top(k4=0.1), "k4.*undistort"),
     "size of another shape": (top(w=8, h=8), "8x8, but the images are 12x8"),
     "size zero": (top(w=0), "w x h"),
@@ -301,7 +313,7 @@ def test_damaged_images_are_named(root):
   image.write_bytes(whole[:len(whole) // 2])
   assert "02.png: cannot be read" in complaint(root)
   Image.new("RGB", (8, 12)).save(image)
-  assert "02.png: is 8x12 pixels" in complaint(root)
+  assert "frames[2]: w x h is 12x8, but the images are 8x12" in complaint(root)
 
 
 REAL = {"fox": (50, (270, 480), True, False), "lego": (100, (400, 400), False, True),

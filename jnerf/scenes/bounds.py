@@ -1,9 +1,9 @@
 """How far to look along a ray, and the box that holds the scene.
 
 Notation: V views, M surface points. `distance` is along the ray, `depth` along
-the camera's z. Surfaces measured by depth are the better witness: `near`, `far`
-and the box come from robust percentiles of them, with a margin for what only
-other views see. Without depth the cameras must do.
+the camera's z. Surfaces measured by depth, or points of a sparse reconstruction, are
+the better witness: `near`, `far` and the box come from robust percentiles of them,
+with a margin for what only other views see. Without either the cameras must do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import numpy as np
 from jnerf.errors import InputError
 from jnerf.scenes import cameras
 
-OUTLIERS = 0.1  # percent of surface points cut off at each end
+OUTLIERS = 0.1  # percent of surface points cut off at each end,
+SPARSE_OUTLIERS = 1.0  # of points that were triangulated: some are far off
+CENTRAL = 10.0  # and of those where space beyond the box is covered too
 NEAR_MARGIN, FAR_MARGIN = 0.5, 1.1  # factors on the percentiles of distance
 BOX_MARGIN = 0.05  # of the box's longest side, added on all six faces
 UNBOUNDED_NEAR, UNBOUNDED_FAR = 0.05, 100.0  # in half longest sides of the box
@@ -24,7 +26,8 @@ SAMPLE = 100_000  # surface points that are looked at
 
 def scene_extent(cam_to_world: np.ndarray, depth: np.ndarray | None = None,
                  depth_views: np.ndarray | None = None,
-                 intrinsics: np.ndarray | None = None, *, near: float = 0.0,
+                 intrinsics: np.ndarray | None = None, *,
+                 points: np.ndarray | None = None, near: float = 0.0,
                  far: float = 0.0, bounds: Sequence[float] = (),
                  ) -> tuple[float, float, np.ndarray]:
   """`(near, far, bounds [2, 3])` of a capture; what is given wins.
@@ -32,14 +35,19 @@ def scene_extent(cam_to_world: np.ndarray, depth: np.ndarray | None = None,
   cam_to_world: `[V, 4, 4]`; the box always holds these cameras.
   depth: `[V, H, W]` with `intrinsics [V, 4]`, or None.
   depth_views: indices of the views whose depth may be used (those that train).
+  points: `[M, 3]` of a sparse reconstruction, used where there is no depth.
   near, far: 0 where they are to be found; bounds: 6 numbers, lowest corner
     first, or empty.
   """
   if depth is not None and (depth[depth_views] > 0).any():
-    points, distance = surface_points(
+    surface, distance = surface_points(
         depth[depth_views], cam_to_world[depth_views], intrinsics[depth_views], SAMPLE)
     found_near, found_far = near_far_from_distances(distance)
-    box = None if len(bounds) else box_of_points(points, cam_to_world)
+    box = None if len(bounds) else box_of_points(surface, cam_to_world)
+  elif points is not None and len(points):
+    found_near, found_far = near_far_from_distances(
+        _distances_in_front(points, cam_to_world), SPARSE_OUTLIERS)
+    box = None if len(bounds) else box_of_points(points, cam_to_world, SPARSE_OUTLIERS)
   else:
     box = None
     if not (near and far and len(bounds)):
@@ -52,15 +60,19 @@ def scene_extent(cam_to_world: np.ndarray, depth: np.ndarray | None = None,
   return near, far, _given_box(bounds) if len(bounds) else box
 
 
-def unbounded_extent(cam_to_world: np.ndarray, *, near: float = 0.0, far: float = 0.0,
+def unbounded_extent(cam_to_world: np.ndarray, points: np.ndarray | None = None, *,
+                     near: float = 0.0, far: float = 0.0,
                      bounds: Sequence[float] = ()) -> tuple[float, float, np.ndarray]:
   """`(near, far, bounds [2, 3])` where the field covers all of space.
 
-  The box is what it shows in most detail: that of the cameras and of the point they
-  look at. What is given wins, as in `scene_extent`.
+  The box is what it shows in most detail: that of the cameras and of most `points
+  [M, 3]` of a sparse reconstruction, else of the point they look at. What is given
+  wins, as in `scene_extent`.
   """
   if len(bounds):
     box = _given_box(bounds)
+  elif points is not None and len(points):
+    box = box_of_points(points, cam_to_world, CENTRAL)
   else:
     low, high = _camera_box(cam_to_world)
     box = _grow(low, high, BOX_MARGIN)
@@ -76,7 +88,7 @@ def surface_points(depth: np.ndarray, cam_to_world: np.ndarray,
                    ) -> tuple[np.ndarray, np.ndarray]:
   """`(points [M, 3], distance [M])` of up to `num` pixels drawn over all views.
 
-  depth: `[V, H, W]`; cam_to_world: `[V, 4, 4]`; intrinsics: `[V, 4]`. Pixels
+  depth: `[V, H, W]`; cam_to_world: `[V, 4, 4]`; intrinsics: `[V, 4, 8 or 9]`. Pixels
   without depth are left out, so M <= num.
   """
   rng = np.random.default_rng(seed)
@@ -89,16 +101,30 @@ def surface_points(depth: np.ndarray, cam_to_world: np.ndarray,
   return points + cam_to_world[view, :3, 3], np.linalg.norm(camera, axis=-1)
 
 
-def near_far_from_distances(distance: np.ndarray) -> tuple[float, float]:
+def near_far_from_distances(distance: np.ndarray, outliers: float = OUTLIERS,
+                            ) -> tuple[float, float]:
   """Robust ends of `distance [M]`, moved apart by the margins."""
-  low, high = np.percentile(distance, [OUTLIERS, 100 - OUTLIERS])
+  low, high = np.percentile(distance, [outliers, 100 - outliers])
   return NEAR_MARGIN * float(low), FAR_MARGIN * float(high)
 
 
-def box_of_points(points: np.ndarray, cam_to_world: np.ndarray) -> np.ndarray:
-  """`[2, 3]` box around robust `points [M, 3]` and all cameras, with a margin."""
+def _distances_in_front(points: np.ndarray, cam_to_world: np.ndarray) -> np.ndarray:
+  """`[K]` distances of points from the cameras that they lie in front of."""
+  points = points[::-(-len(points) * len(cam_to_world) // SAMPLE) or 1]
+  away = points[None] - cam_to_world[:, None, :3, 3]
+  in_front = np.einsum("vmi,vi->vm", away, cam_to_world[:, :3, 2]) > 0
+  distances = np.linalg.norm(away, axis=-1)
+  return distances[in_front] if in_front.any() else distances.reshape(-1)
+
+
+def box_of_points(points: np.ndarray, cam_to_world: np.ndarray,
+                  outliers: float = OUTLIERS) -> np.ndarray:
+  """`[2, 3]` box around robust `points [M, 3]` and all cameras, with a margin.
+
+  outliers: percent of the points that are cut off at each end of an axis.
+  """
   centres = cam_to_world[:, :3, 3]
-  low, high = np.percentile(points, [OUTLIERS, 100 - OUTLIERS], axis=0)
+  low, high = np.percentile(points, [outliers, 100 - outliers], axis=0)
   return _grow(np.minimum(low, centres.min(axis=0)),
                np.maximum(high, centres.max(axis=0)), BOX_MARGIN)
 

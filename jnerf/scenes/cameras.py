@@ -6,9 +6,9 @@ centre of pixel `(column i, row j)` at `(i + 0.5, j + 0.5)`, so an image spans
 `[0, W] x [0, H]`. `from_integer_centres` is the one place that converts
 intrinsics whose pixel centres are at integers.
 
-`intrinsics` is `[..., 4]`, `fx, fy, cx, cy` of a pinhole, or `[..., 9]` with a
-lens's distortion `k1, k2, p1, p2, k3` after them (OpenCV's model and order):
-photographs are never resampled, rays leave the camera where the lens bends them.
+`intrinsics` is `[..., 4]`, `fx, fy, cx, cy` of a pinhole, or `[..., 8 or 9]` with a
+lens's coefficients after them, see `lenses`: photographs are never resampled, rays
+leave the camera where the lens bends them.
 Functions take `xnp=jnp` or `xnp=np`, so loaders (NumPy) and training steps (JAX)
 share them.
 """
@@ -18,9 +18,10 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
+from jnerf.scenes import lenses
 from jnerf.structs import Rays
 
-UNDISTORT_STEPS = 8  # of Newton's method, which doubles the digits in each
+PINHOLE = 4  # numbers before a lens's coefficients
 
 
 def from_integer_centres(intrinsics: np.ndarray) -> np.ndarray:
@@ -53,61 +54,19 @@ def pixel_directions(xy, intrinsics, xnp=jnp):
   """`[..., 3]` camera-space directions with z = 1 through `xy [..., 2]`.
 
   xy: continuous pixel coordinates; a pixel's centre is its index + 0.5.
-  intrinsics: `[..., 4 or 9]`, with the same leading shape as `xy`.
+  intrinsics: `[..., 4, 8 or 9]`, with the same leading shape as `xy`.
   """
   camera_xy = (xy - intrinsics[..., 2:4]) / intrinsics[..., :2]
-  if intrinsics.shape[-1] > 4:
-    camera_xy = undistort(camera_xy, intrinsics[..., 4:], xnp)
+  if intrinsics.shape[-1] > PINHOLE:
+    camera_xy = lenses.undistort(camera_xy, intrinsics[..., PINHOLE:], xnp)
   return xnp.concatenate([camera_xy, xnp.ones_like(camera_xy[..., :1])], axis=-1)
-
-
-def distort(camera_xy, coefficients, xnp=jnp):
-  """Where a lens puts what a pinhole would see at `camera_xy [..., 2]` (z = 1).
-
-  coefficients: `[..., 5]`, `k1, k2, p1, p2, k3` of the Brown-Conrady model as OpenCV
-  writes it: radial terms k, tangential terms p.
-  """
-  return _distortion(camera_xy, coefficients, xnp)[0]
-
-
-def undistort(distorted_xy, coefficients, xnp=jnp):
-  """Undoes `distort` by Newton's method, a fixed number of steps.
-
-  Exact where the model is one to one, as it is over the image that it was
-  calibrated on; no answer means anything beyond the radius where it folds back.
-  """
-  xy = distorted_xy
-  for _ in range(UNDISTORT_STEPS):
-    found, (xx, across, yy) = _distortion(xy, coefficients, xnp)
-    dx, dy = xnp.moveaxis(found - distorted_xy, -1, 0)
-    # The Jacobian is symmetric; where it is singular the model folds back.
-    determinant = xx * yy - across * across
-    determinant = xnp.where(xnp.abs(determinant) < 1e-6, 1e-6, determinant)
-    step = xnp.stack([yy * dx - across * dy, xx * dy - across * dx], axis=-1)
-    xy = xy - step / determinant[..., None]
-  return xy
-
-
-def _distortion(camera_xy, coefficients, xnp):
-  """The distorted place `[..., 2]` and its derivatives `(dxx, dxy, dyy)`."""
-  k1, k2, p1, p2, k3 = xnp.moveaxis(coefficients, -1, 0)
-  x, y = xnp.moveaxis(camera_xy, -1, 0)
-  r2 = x * x + y * y
-  radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-  slope = k1 + r2 * (2 * k2 + r2 * 3 * k3)  # d radial / d r2
-  distorted = xnp.stack([
-      x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-      y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], axis=-1)
-  across = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
-  return distorted, (radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x, across,
-                     radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x)
 
 
 def cast_rays(xy, cam_to_world, intrinsics, near: float, far: float,
               xnp=jnp) -> Rays:
   """Rays through the continuous pixel coordinates `xy [N, 2]`.
 
-  cam_to_world: `[N, 4, 4]`; intrinsics: `[N, 4 or 9]`, one per ray.
+  cam_to_world: `[N, 4, 4]`; intrinsics: `[N, 4, 8 or 9]`, one per ray.
   near, far: scalars, distances along every ray.
   """
   camera_directions = pixel_directions(xy, intrinsics, xnp)
@@ -128,7 +87,7 @@ def view_rays(cam_to_world, intrinsics, size: tuple[int, int], near: float,
               far: float) -> Rays:
   """All H * W rays of one view on the host, row by row, float32.
 
-  cam_to_world: `[4, 4]`; intrinsics: `[4 or 9]`; size: `(width, height)`.
+  cam_to_world: `[4, 4]`; intrinsics: `[4, 8 or 9]`; size: `(width, height)`.
   """
   xy = pixel_centres(*size).reshape(-1, 2)
   rays = cast_rays(
@@ -145,6 +104,20 @@ def distance_per_depth(intrinsics, size: tuple[int, int]) -> np.ndarray:
   return np.linalg.norm(directions, axis=-1)
 
 
+def seen_by_lens(intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """`[H, W]` bool: the pixels of one camera whose rays are known, to a 20th pixel.
+
+  False in the corners of a fisheye that sees more than rays can reach, and where a
+  lens's polynomial folds back, beyond what it was calibrated on.
+  """
+  xy = pixel_centres(*size).astype(np.float64)
+  if len(intrinsics) == PINHOLE:
+    return np.ones(xy.shape[:2], bool)
+  camera_xy = (xy - intrinsics[2:4]) / intrinsics[:2]
+  return lenses.sees(camera_xy, _repeated(intrinsics[PINHOLE:], xy),
+                     0.05 / np.max(intrinsics[:2]))
+
+
 def _repeated(intrinsics: np.ndarray, xy: np.ndarray) -> np.ndarray:
   """One camera's intrinsics for every place of `xy [..., 2]`."""
   return np.broadcast_to(intrinsics, (*xy.shape[:-1], intrinsics.shape[-1]))
@@ -153,16 +126,16 @@ def _repeated(intrinsics: np.ndarray, xy: np.ndarray) -> np.ndarray:
 def project(points, cam_to_world, intrinsics, xnp=jnp):
   """World points `[N, 3]` to `(xy [N, 2], depth [N])` in one camera.
 
-  cam_to_world: `[4, 4]`; intrinsics: `[4 or 9]`.
+  cam_to_world: `[4, 4]`; intrinsics: `[4, 8 or 9]`.
   Points behind the camera have depth <= 0 and meaningless `xy`.
   """
   rotation, centre = cam_to_world[:3, :3], cam_to_world[:3, 3]
-  camera = (points - centre) @ rotation
+  camera = (points - centre[None]) @ rotation
   depth = camera[:, 2]
   camera_xy = camera[:, :2] / depth[:, None]
-  if intrinsics.shape[-1] > 4:
-    camera_xy = distort(camera_xy, intrinsics[None, 4:], xnp)
-  return camera_xy * intrinsics[:2] + intrinsics[2:4], depth
+  if intrinsics.shape[-1] > PINHOLE:
+    camera_xy = lenses.distort(camera_xy, intrinsics[None, PINHOLE:], xnp)
+  return camera_xy * intrinsics[None, :2] + intrinsics[None, 2:4], depth
 
 
 def look_at(eye, target, up=(0.0, 0.0, 1.0)) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import functools
 import pathlib
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -23,14 +24,33 @@ from jnerf.scenes import (
   transforms,
   vit_features,
 )
+from jnerf.scenes.capture import Wishes
 from jnerf.structs import FeatureMaps, Scene
 
-# Layouts of captures in the order in which they are looked for: how to tell one, and
-# by which parts.
+
+class Layout(NamedTuple):
+  """One layout of captures: how to tell it, by which parts, and how it is read.
+
+  is_layout: whether a folder has it; parts: what that looks for, in words.
+  read: `(path, wishes, config.scene) -> Scene`.
+  """
+
+  is_layout: Callable[[pathlib.Path], bool]
+  parts: str
+  read: Callable[[pathlib.Path, Wishes, ConfigDict], Scene]
+
+
+# In the order in which they are looked for.
 LAYOUTS = {
-    "replica": (replica.is_replica, f"{replica.IMAGE_FOLDER}/ and {replica.TRAJECTORY}"),
-    "nerfstudio": (transforms.is_nerfstudio, transforms.FILE),
-    "blender": (transforms.is_blender, transforms.SPLIT_FILES["train"]),
+    "replica": Layout(
+        replica.is_replica, f"{replica.IMAGE_FOLDER}/ and {replica.TRAJECTORY}",
+        lambda path, wishes, scene: replica.load_replica(path, wishes, hfov=scene.hfov)),
+    "nerfstudio": Layout(
+        transforms.is_nerfstudio, transforms.FILE,
+        lambda path, wishes, _: transforms.load_transforms(path, wishes)),
+    "blender": Layout(
+        transforms.is_blender, transforms.SPLIT_FILES["train"],
+        lambda path, wishes, _: transforms.load_transforms(path, wishes, blender=True)),
 }
 FORMATS = ("auto", "room", *LAYOUTS)
 
@@ -61,17 +81,17 @@ def load_scene(config: ConfigDict) -> Scene:
         seed=settings.room.seed)
   else:
     _require(kind, settings.path)
-    common = {name: settings[name] for name in (
-        "width", "max_pixels", "train_every", "train_offset", "test_every",
-        "test_offset", "near", "far", "bounds")}
-    if kind == "replica":
-      scene = replica.load_replica(settings.path, hfov=settings.hfov, **common)
-    else:
-      unbounded = {"yes": True, "no": False, "auto": None}[settings.unbounded]
-      scene = transforms.load_transforms(
-          settings.path, blender=kind == "blender", strict=settings.strict,
-          unbounded=unbounded, **common)
+    scene = LAYOUTS[kind].read(pathlib.Path(settings.path), _wishes(settings), settings)
   return scene.replace(source=f"{scene.source} [{reason}]")
+
+
+def _wishes(settings: ConfigDict) -> Wishes:
+  return Wishes(
+      width=settings.width, max_pixels=settings.max_pixels,
+      train=(settings.train_every, settings.train_offset),
+      test=(settings.test_every, settings.test_offset), near=settings.near,
+      far=settings.far, bounds=tuple(settings.bounds), strict=settings.strict,
+      unbounded={"yes": True, "no": False, "auto": None}[settings.unbounded])
 
 
 def load_features(config: ConfigDict, scene: Scene, root: pathlib.Path | None = None,
@@ -171,10 +191,10 @@ def _recognise(path: str) -> tuple[str, str]:
   """`(format, why)` of the capture in `path`."""
   if not path:
     return "room", "auto: no scene.path, so the procedural room"
-  for kind, (is_kind, parts) in LAYOUTS.items():
-    if is_kind(path):
-      return kind, f"auto: found {parts}, so the {kind} layout"
   root = pathlib.Path(path)
+  for kind, layout in LAYOUTS.items():
+    if layout.is_layout(root):
+      return kind, f"auto: found {layout.parts}, so the {kind} layout"
   if not root.is_dir():
     raise InputError(f"scene.path={path}: no such folder; give one with {_all_parts()}")
   raise InputError(f"scene.path={path}: lacks {_all_parts()}{_hint(root)}")
@@ -182,22 +202,22 @@ def _recognise(path: str) -> tuple[str, str]:
 
 def _require(kind: str, path: str) -> None:
   """Raises `InputError`, with what was looked for, unless `path` is of that kind."""
-  is_kind, parts = LAYOUTS[kind]
+  is_layout, parts, _ = LAYOUTS[kind]
   root = pathlib.Path(path)
   if not path or not root.is_dir():
     raise InputError(f"scene.path={path}: no such folder; give one with {parts} (the "
                      f"{kind} layout)")
-  if not is_kind(root):
+  if not is_layout(root):
     raise InputError(f"scene.path={path}: lacks {parts} (the {kind} layout)"
                      f"{_hint(root)}")
 
 
 def _all_parts() -> str:
-  return "; or ".join(f"{parts} ({kind})" for kind, (_, parts) in LAYOUTS.items())
+  return "; or ".join(f"{layout.parts} ({kind})" for kind, layout in LAYOUTS.items())
 
 
 def _hint(root: pathlib.Path) -> str:
   """Where a capture lies if one folder deeper."""
   inner = sorted(folder for folder in root.glob("*/")
-                 if any(is_kind(folder) for is_kind, _ in LAYOUTS.values()))
+                 if any(layout.is_layout(folder) for layout in LAYOUTS.values()))
   return f"; did you mean {inner[0]}?" if inner else "; no other layout is known"

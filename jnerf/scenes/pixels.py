@@ -22,13 +22,15 @@ class PixelData:
   """All that batches are gathered from, of the training views.
 
   images: `[V, H, W, 3]` float32 in [0, 1].
-  cam_to_world: `[V, 4, 4]` float32; intrinsics: `[V, 4 or 9]` float32.
+  cam_to_world: `[V, 4, 4]` float32; intrinsics: `[V, 4, 8 or 9]` float32.
   features: `[V, h, w, F]` visual features on their patch grid, or None.
   features_extent: the part of an image that the grid covers, `FeatureMaps.extent`.
   labels: `[V, H, W]` int32 ground-truth classes, only for the oracle, or None.
   alpha: `[V, H, W]` float32 opacity, where `images` are over black; or None.
-  distance: `[V, H, W]` float32 measured distance along the rays, 0 = none; only
-    where depth supervises, else None.
+  distance: `[V, H, W]` float32 measured distance along the rays, 0 = none; or None.
+  normals: `[V, h, w, 3]` float16 directions that surfaces face, on the patch grid of
+    the features; or None.
+  segments: `[V, H, W]` int32 hints as in `hints.read_hints`, or None.
   drawable: `[M]` int32 row-major numbers of the pixels that the masks leave, or None
     where all may be drawn.
   near, far: distances along every ray.
@@ -45,6 +47,8 @@ class PixelData:
   labels: Array | None = None
   alpha: Array | None = None
   distance: Array | None = None
+  normals: Array | None = None
+  segments: Array | None = None
   drawable: Array | None = None
 
   @property
@@ -54,11 +58,13 @@ class PixelData:
 
 
 def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
-               with_labels: bool = False, with_depth: bool = False) -> PixelData:
+               with_labels: bool = False, with_depth: bool = False,
+               segments: np.ndarray | None = None) -> PixelData:
   """The training views of `scene` on the host.
 
   feature_maps: of all views of the scene, in its order.
   with_depth: whether measured depth goes in, where the scene has it.
+  segments: `[V, H, W]` hints for all views of the scene.
   with_labels: whether ground-truth classes go in; for the oracle only. Raises
     ValueError where the scene has none.
   """
@@ -79,21 +85,40 @@ def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
       features_extent=maps.extent,
       labels=scene.semantic[views] if with_labels else None,
       alpha=None if scene.alpha is None else scene.alpha[views], distance=distance,
+      segments=None if segments is None else segments[views],
       drawable=None if scene.mask is None else np.flatnonzero(
           scene.mask[views]).astype(np.int32))
 
 
 def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int],
-                drawable=None) -> jax.Array:
+                drawable=None, num_views: int = 0) -> jax.Array:
   """`[num, 3]` int32 (view, row, column), uniform with replacement.
 
   key: consumed; shape: `(V, H, W)`; drawable: as in `PixelData`.
+  num_views: > 0 draws that many views first and takes equal shares, in order, of the
+    pixels from each: pixels of one view then meet often enough to be compared.
   """
+  if num_views:
+    return _draw_from_views(key, num, shape, drawable, num_views)
   if drawable is not None:
     chosen = jax.random.randint(key, (num,), 0, drawable.shape[0])
     return jnp.stack(jnp.unravel_index(jnp.asarray(drawable[chosen]), shape), axis=-1)
   return jax.random.randint(key, (num, 3), 0, jnp.array(shape, jnp.int32)[None],
                             dtype=jnp.int32)
+
+
+def _draw_from_views(key, num, shape, drawable, num_views) -> jax.Array:
+  view_key, pixel_key = jax.random.split(key)
+  views = jax.random.randint(view_key, (num_views,), 0, shape[0])
+  view = views[jnp.arange(num) * num_views // num]
+  per_view = shape[1] * shape[2]
+  if drawable is None:
+    inside = jax.random.randint(pixel_key, (num,), 0, per_view)
+  else:  # it is sorted, so a view's pixels lie side by side in it
+    first, end = jnp.searchsorted(drawable, jnp.stack([view, view + 1]) * per_view)
+    chosen = jax.random.randint(pixel_key, (num,), first, end)
+    inside = jnp.asarray(drawable)[chosen] - view * per_view
+  return jnp.stack([view, inside // shape[2], inside % shape[2]], -1).astype(jnp.int32)
 
 
 def gather_batch(data: PixelData, pixels, xnp=jnp, background=None) -> Batch:
@@ -106,18 +131,21 @@ def gather_batch(data: PixelData, pixels, xnp=jnp, background=None) -> Batch:
   xy = (xnp.stack([column, row], axis=-1) + 0.5).astype(xnp.float32)
   rays = cameras.cast_rays(xy, data.cam_to_world[view], data.intrinsics[view],
                            data.near, data.far, xnp)
-  features = labels = distance = None
-  if data.features is not None:
-    _, height, width = data.shape
-    size = xnp.array([[width, height]], xnp.float32)
-    features = precomputed_features.sample_features(data.features, view, xy / size, xnp,
-                                                    data.features_extent)
-  if data.labels is not None:
-    labels = data.labels[view, row, column]
-  if data.distance is not None:
-    distance = data.distance[view, row, column]
+
+  def on_grid(grid):
+    if grid is None:
+      return None
+    size = xnp.array([data.shape[:0:-1]], xnp.float32)
+    return precomputed_features.sample_features(grid, view, xy / size, xnp,
+                                                data.features_extent)
+
+  def of_pixels(stack):
+    return None if stack is None else stack[view, row, column]
+
   rgb = data.images[view, row, column]
   if data.alpha is not None and background is not None:
     rgb = rgb + (1 - data.alpha[view, row, column][:, None]) * background
-  return Batch(rays=rays, rgb=rgb, features=features, labels=labels,
-               distance=distance, background=background)
+  return Batch(
+      rays=rays, rgb=rgb, features=on_grid(data.features), labels=of_pixels(data.labels),
+      distance=of_pixels(data.distance), normals=on_grid(data.normals),
+      segments=of_pixels(data.segments), background=background)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import pathlib
-import re
 import zipfile
 import zlib
 
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.scenes.frame_names import frame_key
 from jnerf.structs import FeatureMaps
 
 
@@ -43,18 +43,18 @@ def match_frames(path: str | pathlib.Path, names: Sequence[str],
   """
   by_key: dict[str, int] = {}
   for i, name in enumerate(names):
-    first = by_key.setdefault(_key(name), i)
+    first = by_key.setdefault(frame_key(name), i)
     if first != i:
       raise InputError(f"{path}: the names {names[first]!r} and {name!r} mean the same "
                        "frame; keep one")
-  missing = [frame for frame in frames if _key(frame) not in by_key]
+  missing = [frame for frame in frames if frame_key(frame) not in by_key]
   if missing:
     more = ", ..." if len(missing) > 3 else ""
     raise InputError(
         f"{path}: has no features for {len(missing)} of {len(frames)} frames "
         f"({', '.join(missing[:3])}{more}; its names are like {names[0]!r}); compute "
         "them for this capture, or set features.kind=local")
-  return [by_key[_key(frame)] for frame in frames]
+  return [by_key[frame_key(frame)] for frame in frames]
 
 
 def find_features_file(folder: str | pathlib.Path) -> pathlib.Path | None:
@@ -102,13 +102,6 @@ def _neighbours(position, num: int, xnp):
   centre = xnp.clip(position.astype(xnp.float32) * num - 0.5, 0, num - 1)
   low = xnp.floor(centre).astype(xnp.int32)
   return low, xnp.minimum(low + 1, num - 1), (centre - low)[:, None].astype(xnp.float32)
-
-
-def _key(name: str) -> str:
-  """What of a frame's name must agree."""
-  stem = re.sub(r"\.(png|jpe?g)$", "", re.split(r"[/\\]", name)[-1], flags=re.I)
-  bare = stem.removeprefix("rgb_")
-  return str(int(bare)) if bare.isdecimal() else stem
 
 
 def _read(path: str | pathlib.Path) -> tuple[np.ndarray, list[str]]:

@@ -24,6 +24,7 @@ import numpy as np
 from jnerf.errors import InputError
 from jnerf.scenes import bounds as extents
 from jnerf.scenes import cameras, images, replica_info, splits, stacks, trajectory
+from jnerf.scenes.capture import Wishes
 from jnerf.structs import Scene
 
 IMAGE_FOLDER, TRAJECTORY = "rgb", "traj_w_c.txt"
@@ -36,17 +37,11 @@ def is_replica(path: str | pathlib.Path) -> bool:
   return (root / IMAGE_FOLDER).is_dir() and (root / TRAJECTORY).is_file()
 
 
-def load_replica(path: str | pathlib.Path, *, width: int = 0, max_pixels: int = 0,
-                 train_every: int = 0, train_offset: int = 0, test_every: int = 0,
-                 test_offset: int = 0, hfov: float = 90.0, near: float = 0.0,
-                 far: float = 0.0, bounds: Sequence[float] = ()) -> Scene:
+def load_replica(path: str | pathlib.Path, wishes: Wishes = Wishes(), *,
+                 hfov: float = 90.0) -> Scene:
   """Reads the capture in folder `path`; only views that train or test are kept.
 
-  width: working width in pixels; 0 keeps the files' own, or halves it until
-    V*H*W <= `max_pixels` where that is given.
-  train_every, train_offset, test_every, test_offset: see `splits.split_views`.
   hfov: degrees, where info.json brings no intrinsics.
-  near, far, bounds: see `bounds.scene_extent`; 0 and () find them.
 
   Raises `InputError`, naming the file, for whatever does not fit together.
   """
@@ -55,13 +50,13 @@ def load_replica(path: str | pathlib.Path, *, width: int = 0, max_pixels: int = 
   files = numbered_files(root / IMAGE_FOLDER)
   poses = _poses(root / TRAJECTORY, files)
   train, test, rule = splits.split_views(
-      len(files), (train_every, train_offset), (test_every, test_offset), info.test)
+      len(files), wishes.train, wishes.test, info.test)
   kept = np.union1d(train, test)
   numbers = [list(files)[i] for i in kept]
   paths, poses = [files[number] for number in numbers], poses[kept]
 
   full_size = images.image_size(paths[0])
-  size = stacks.working_size(full_size, len(kept), width, max_pixels)
+  size = stacks.working_size(full_size, len(kept), wishes.width, wishes.max_pixels)
   intrinsics, origin = replica_info.intrinsics(info, full_size, hfov)
   intrinsics = np.tile(cameras.scale_intrinsics(intrinsics, full_size, size),
                        (len(kept), 1))
@@ -79,7 +74,8 @@ def load_replica(path: str | pathlib.Path, *, width: int = 0, max_pixels: int = 
   train, test = np.searchsorted(kept, train), np.searchsorted(kept, test)
   depth, semantic = layers.get("depth"), layers.get("semantic_class")
   near, far, box = extents.scene_extent(
-      poses, depth, train, intrinsics, near=near, far=far, bounds=bounds)
+      poses, depth, train, intrinsics, near=wishes.near, far=wishes.far,
+      bounds=wishes.bounds)
   source = (f"Replica layout in {root}: {full_size[0]}x{full_size[1]} read at "
             f"{size[0]}x{size[1]}, poses camera-to-world with OpenCV axes, {origin}, "
             f"beside the images {', '.join(layers) or 'nothing'}; {rule}")
@@ -88,7 +84,8 @@ def load_replica(path: str | pathlib.Path, *, width: int = 0, max_pixels: int = 
       images=colour, cam_to_world=poses, intrinsics=intrinsics, full_size=full_size,
       near=near, far=far, bounds=box, train=train, test=test, depth=depth,
       semantic=semantic, instance=layers.get("semantic_instance"),
-      class_names=_class_names(info.classes, semantic), source=source)
+      class_names=_class_names(info.classes, semantic),
+      files=tuple(map(str, paths)), source=source)
 
 
 def numbered_files(folder: pathlib.Path) -> dict[int, pathlib.Path]:

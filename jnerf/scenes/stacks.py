@@ -2,17 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 import pathlib
 
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.scenes import images
+from jnerf.scenes import cameras, images
+from jnerf.structs import Scene
+
+Size = tuple[int, int]  # (width, height)
 
 
-def working_size(full_size: tuple[int, int], num_views: int, width: int,
-                 max_pixels: int) -> tuple[int, int]:
+@dataclasses.dataclass(frozen=True)
+class Canvas:
+  """How V files, of one size or of several, lie in one array.
+
+  Each is at the top left, all at one scale, so that pixels of files map to pixels of
+  the array alike in all views; what a file leaves free is masked.
+
+  full_sizes: of the files; full_size: the smallest that holds each of them.
+  size: the array's, `full_size` at the scale that is worked at.
+  """
+
+  full_sizes: tuple[Size, ...]
+  full_size: Size
+  size: Size
+
+  @classmethod
+  def of(cls, paths: Sequence[pathlib.Path], width: int, max_pixels: int) -> Canvas:
+    """The canvas of image files; `width`, `max_pixels` as in `working_size`."""
+    sizes = tuple(images.image_size(path) for path in paths)
+    full_size = (max(w for w, _ in sizes), max(h for _, h in sizes))
+    return cls(sizes, full_size, working_size(full_size, len(paths), width, max_pixels))
+
+  @property
+  def uneven(self) -> bool:
+    """Whether files differ in size."""
+    return len(set(self.full_sizes)) > 1
+
+  def inner(self, view: int) -> Size:
+    """The part of `size` that a view fills."""
+    return tuple(max(1, round(own * new / old)) for own, new, old in zip(
+        self.full_sizes[view], self.size, self.full_size, strict=True))
+
+  def intrinsics(self, intrinsics: np.ndarray) -> np.ndarray:
+    """`[V, 4, 8 or 9]` for the array from those in pixels of the files."""
+    return np.stack([
+        cameras.scale_intrinsics(row, self.full_sizes[view], self.inner(view))
+        for view, row in enumerate(intrinsics)])
+
+  def read(self, paths: Mapping[int, pathlib.Path] | Sequence[pathlib.Path],
+           read: Callable, resize: Callable, any_size: bool = False) -> np.ndarray:
+    """`[V, H, W, ...]` of the files of all views, or of some, 0 elsewhere.
+
+    any_size: whether files may have another size than the view's photograph, as a
+      sensor's depth has.
+    """
+    stack = None
+    given = paths.items() if isinstance(paths, Mapping) else enumerate(paths)
+    for view, path in given:
+      array = read(path)
+      if not any_size:
+        images.check_size(path, array, self.full_sizes[view], "the photograph")
+      width, height = self.inner(view)
+      small = resize(array, (width, height))
+      if stack is None:
+        stack = np.zeros((len(self.full_sizes), *self.size[::-1], *small.shape[2:]),
+                         small.dtype)
+      stack[view, :height, :width] = small
+    return stack
+
+  def filled(self) -> np.ndarray | None:
+    """`[V, H, W]` bool, where the views' pictures are; None where they are all over."""
+    if not self.uneven:
+      return None
+    filled = np.zeros((len(self.full_sizes), *self.size[::-1]), bool)
+    for view in range(len(filled)):
+      width, height = self.inner(view)
+      filled[view, :height, :width] = True
+    return filled
+
+
+def working_size(full_size: Size, num_views: int, width: int, max_pixels: int) -> Size:
   """`(width, height)` at which images of `full_size` are read.
 
   width: 0 keeps the files' own, or halves it until V*H*W <= `max_pixels` where
@@ -35,9 +108,8 @@ def working_size(full_size: tuple[int, int], num_views: int, width: int,
 
 
 def read_stack(paths: Sequence[pathlib.Path], read: Callable, resize: Callable,
-               full_size: tuple[int, int], size: tuple[int, int],
-               like: str) -> np.ndarray:
-  """All files at the working size, `[V, H, W, ...]`; one file in memory at a time.
+               full_size: Size, size: Size, like: str) -> np.ndarray:
+  """All files, of one size, at the working size, `[V, H, W, ...]`.
 
   like: names the image that has `full_size`, for the message where one has not.
   """
@@ -50,3 +122,23 @@ def read_stack(paths: Sequence[pathlib.Path], read: Callable, resize: Callable,
       stack = np.empty((len(paths), *small.shape), small.dtype)
     stack[i] = small
   return stack
+
+
+def full_photo(scene: Scene, view: int, background: float) -> np.ndarray:
+  """`[H, W, 3]` photograph of one view as its file has it, else as the scene has it.
+
+  background: grey level behind transparent parts.
+  """
+  if not scene.files:
+    return scene.photos([view], background)[0]
+  rgba = images.read_rgba(scene.files[view])
+  return rgba[..., :3] + np.float32(background) * (1 - rgba[..., 3:])
+
+
+def picture_size(scene: Scene, view: int) -> Size:
+  """`(width, height)` of the part of `scene.images[view]` that the photograph fills."""
+  if not scene.files:
+    return scene.size
+  full = images.image_size(scene.files[view])
+  return tuple(max(1, round(own * new / old)) for own, new, old in zip(
+      full, scene.size, scene.full_size, strict=True))

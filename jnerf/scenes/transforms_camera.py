@@ -1,8 +1,9 @@
 """The intrinsics that a transforms.json gives a frame, of its own or of the file.
 
 `fl_x, fl_y, cx, cy` in pixels of an image of `w x h`, and OpenCV's distortion `k1, k2,
-p1, p2, k3`. `camera_angle_x` (radians) may stand for `fl_x`; what is left out is what
-an ideal camera has: square pixels, the principal point in the middle, no distortion.
+p1, p2, k3`, or `k1, k2, k3, k4` of a fisheye. `camera_angle_x` (radians) may
+stand for `fl_x`; what is left out is what an ideal camera has: square pixels, the
+principal point in the middle, no distortion.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.scenes import cameras
+from jnerf.scenes.capture import resized
 
 MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
+FISHEYE = "OPENCV_FISHEYE"
 DISTORTION = ("k1", "k2", "p1", "p2", "k3")
+FISHEYE_TERMS = ("k1", "k2", "k3", "k4")
 
 
 def intrinsics_of(camera: Mapping[str, Any], full_size: tuple[int, int],
                   place: str) -> np.ndarray:
-  """`[9]` intrinsics for an image of `full_size` (width, height).
+  """`[9]` intrinsics, or `[8]` of a fisheye, for an image of `full_size` (width, height).
 
   camera: the keys above, others are passed over; place: names the frame in messages.
   An image that was resized since gets intrinsics resized with it.
@@ -31,24 +34,21 @@ def intrinsics_of(camera: Mapping[str, Any], full_size: tuple[int, int],
   follow, and a size of another shape than the image's.
   """
   model = camera.get("camera_model", "OPENCV")
-  if model not in MODELS or camera.get("k4"):
-    named = model if model not in MODELS else "one with k4"
+  fisheye = model == FISHEYE or camera.get("is_fisheye") is True
+  if model not in (*MODELS, FISHEYE) or (camera.get("k4") and not fisheye):
+    named = "one with k4" if model in MODELS else model
     raise InputError(f"{place}: camera_model is {named!r}, known are "
-                     f"{', '.join(MODELS)}; undistort the images first")
+                     f"{', '.join(MODELS)}, {FISHEYE}; undistort the images first")
   size = tuple(_number(camera, key, place, default)
                for key, default in zip(("w", "h"), full_size, strict=True))
-  if min(size) < 1 or abs(size[0] * full_size[1] - size[1] * full_size[0]) > max(
-      full_size):  # a resize rounds to whole pixels
-    raise InputError(f"{place}: w x h is {size[0]:g}x{size[1]:g}, but the images are "
-                     f"{full_size[0]}x{full_size[1]}; give the size that the focal "
-                     "length is for")
   focal_x = _focal(camera, "x", size[0], place)
   focal_y = (_focal(camera, "y", size[1], place)
              if {"fl_y", "camera_angle_y"} & set(camera) else focal_x)
   centre = [_number(camera, key, place, extent / 2)
             for key, extent in zip(("cx", "cy"), size, strict=True)]
-  lens = [_number(camera, key, place, 0.0) for key in DISTORTION]
-  return cameras.scale_intrinsics([focal_x, focal_y, *centre, *lens], size, full_size)
+  terms = FISHEYE_TERMS if fisheye else DISTORTION
+  lens = [_number(camera, key, place, 0.0) for key in terms]
+  return resized([focal_x, focal_y, *centre, *lens], size, full_size, place)
 
 
 def _focal(camera: Mapping[str, Any], axis: str, extent: float, place: str) -> float:

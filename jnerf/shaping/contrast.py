@@ -36,7 +36,9 @@ class Recipe:
   temperature, similarity, absolute, self_positive: see `losses`.
   every: contrast every `every`-th ray of a batch.
   min_positives, max_positives, threshold_rate: see `pairs.adapt_threshold`.
-  position_scale: > 0 joins the rendered 3D position, see `pairs.position_kernel`.
+  color_scale, position_scale, normal_scale: > 0 joins the photographed colour, the 3D
+    position (measured where the batch has `distance`, else rendered) and the surface's
+    normal, see `pairs.gaussian_kernel`.
   oracle: positives are pairs of equal ground-truth labels.
   """
 
@@ -55,7 +57,9 @@ class Recipe:
   min_positives: float = 0.05
   max_positives: float = 0.15
   threshold_rate: float = 1e-3
+  color_scale: float = 0.0
   position_scale: float = 0.0
+  normal_scale: float = 0.0
   oracle: bool = False
 
 
@@ -83,6 +87,8 @@ def shaping_terms(model: Model, params, batch: Batch, samples: Samples,
   is_self = _row_numbers(num, axis_name)[:, None] == jnp.arange(num_all)[None, :]
   similarity = pair_similarity(batch, rendering, gather, recipe)
   positive = similarity > (0.5 if recipe.oracle else threshold)
+  if batch.segments is not None:
+    positive |= pairs.same_label(batch.segments, gather(batch.segments)) > 0
 
   void = gather(batch.labels) == 0 if recipe.oracle else None
   loss, num_anchors = losses.info_nce(s, positive, is_self, recipe.temperature,
@@ -135,7 +141,10 @@ def _entities(model, batch, samples, rendering, channel, recipe):
 
 def surface_points(batch: Batch, rendering: Rendering):
   """`[N, 3]` where the rays meet half of their opacity; no gradient flows."""
-  distance = jax.lax.stop_gradient(rendering.distance_median)
+  return _points_at(batch, jax.lax.stop_gradient(rendering.distance_median))
+
+
+def _points_at(batch, distance):
   return batch.rays.origins + distance[:, None] * batch.rays.directions
 
 
@@ -144,11 +153,21 @@ def pair_similarity(batch: Batch, rendering: Rendering, gather, recipe: Recipe):
   if recipe.oracle:
     return pairs.same_label(batch.labels, gather(batch.labels))
   similarity = pairs.feature_similarity(batch.features, gather(batch.features))
-  if recipe.position_scale:
-    points = surface_points(batch, rendering)
-    similarity = similarity * pairs.position_kernel(
-        points, gather(points), recipe.position_scale)
+  for scale, rows_fn in ((recipe.color_scale, lambda: batch.rgb),
+                         (recipe.position_scale, lambda: _places(batch, rendering)),
+                         (recipe.normal_scale, lambda: pairs.unit_rows(batch.normals))):
+    if scale:
+      rows = rows_fn()
+      similarity = similarity * pairs.gaussian_kernel(rows, gather(rows), scale)
   return similarity
+
+
+def _places(batch: Batch, rendering: Rendering):
+  """`[N, 3]` where the rays meet a surface, as measured, else as rendered."""
+  distance = jax.lax.stop_gradient(rendering.distance_median)
+  if batch.distance is not None:
+    distance = jnp.where(batch.distance > 0, batch.distance, distance)
+  return _points_at(batch, distance)
 
 
 def _collectives(axis_name):

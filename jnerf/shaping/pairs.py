@@ -2,7 +2,7 @@
 
 `similarity [A, N]` compares A anchors with N entities; pairs above the
 threshold are positives, all others negatives. Nothing here sees labels except
-`same_label`, the oracle.
+`same_label`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,24 @@ def feature_similarity(anchors, features):
       features.astype(jnp.float32)).T
 
 
-def position_kernel(anchors, points, scale: float):
-  """Gaussian closeness `exp(-d^2 / (2 scale^2)) [A, N]` of 3D points, in (0, 1].
+def gaussian_kernel(anchors, entities, scale: float):
+  """Closeness `exp(-d^2 / (2 scale^2)) [A, N]` of rows `[A, 3]`, `[N, 3]`, in (0, 1].
 
-  Multiplied with a feature similarity it joins appearance and place: a pair
-  must be alike *and* near.
+  Of colours, 3D points or normals: multiplied with a feature similarity it joins the
+  two, a pair must be alike *and* near.
   """
   # Not |a|^2 + |b|^2 - 2 ab: far from the origin, and in the reduced precision of
   # a GPU's matrix product, that loses small distances.
-  squared = sum((anchors[:, None, axis] - points[None, :, axis]) ** 2
+  squared = sum((anchors[:, None, axis] - entities[None, :, axis]) ** 2
                 for axis in range(3))
   return jnp.exp(-squared / (2 * scale**2))
 
 
 def same_label(anchors, labels):
-  """The oracle: 1 where labels `[A]`, `[N]` are equal and not void, else 0."""
+  """1 where labels `[A]`, `[N]` are equal and not void, else 0.
+
+  Of ground-truth classes it is the oracle, of segments a hint.
+  """
   same = (anchors[:, None] == labels[None, :]) & (anchors[:, None] != 0)
   return same.astype(jnp.float32)
 

@@ -69,5 +69,10 @@ def _check_shaping(session: Session) -> None:
   if shape.oracle and session.scene.semantic is None:
     raise InputError("shape.oracle=True needs labels, and the scene has none; "
                      "set it to False")
+  if shape.geometry == "sensor" and session.scene.depth is None:
+    raise InputError(f"shape.geometry=sensor: {session.scene.name} has no measured "
+                     "depth; set it to field")
   session.recipe(oracle=False)
+  # Reads and checks the files, and keeps them for shaping.
   session.check_features()
+  session.hints  # noqa: B018

@@ -95,6 +95,11 @@ def view_renderer(session: Session) -> ViewRenderer:
 
 
 def pairs_name(session: Session, field: str) -> str | None:
-  """What chose the positives of a field."""
-  return {"plain": None, "shaped-oracle": "oracle"}.get(
-      field, session.features_source if field == "shaped" else None)
+  """What chose the positives of a field: the features, and what was joined to them."""
+  if field != "shaped":
+    return {"plain": None, "shaped-oracle": "oracle"}[field]
+  shape = session.config.shape
+  joined = {"fused": shape.fuse_features, "color": shape.color_scale,
+            "position": shape.position_scale, "normal": shape.normal_scale,
+            "hints": shape.hints}
+  return "+".join([session.features_source, *(n for n, used in joined.items() if used)])

@@ -18,7 +18,7 @@ import optax
 
 from jnerf.errors import InputError
 from jnerf.fields.model import Model, grid_model, mlp_model
-from jnerf.scenes import load
+from jnerf.scenes import hints, load
 from jnerf.shaping.contrast import Recipe
 from jnerf.stages.workdir import Workdir, config_digest, environment
 from jnerf.structs import FeatureMaps, Scene
@@ -31,6 +31,7 @@ from jnerf.training.step import Objective
 
 # Stages in the order in which they run. Each has its own stream of randomness.
 TRAINED = ("fit", "shape", "shape-oracle")
+HINTED_VIEWS = 16  # views of a batch, so that segments, of one view, meet themselves
 STAGES = (*TRAINED, "propagate", "evaluate")
 FIELD_OF_STAGE = {"fit": "plain", "shape": "shaped", "shape-oracle": "shaped-oracle"}
 STAGE_OF_FIELD = {field: stage for stage, field in FIELD_OF_STAGE.items()}
@@ -86,6 +87,12 @@ class Session:
     return load.features_source(self.config) or self.features.source
 
   @functools.cached_property
+  def hints(self) -> np.ndarray | None:
+    """`[V, H, W]` segments that hint what belongs together, where the config has any."""
+    path = self.config.shape.hints
+    return hints.read_hints(path, self.scene) if path else None
+
+  @functools.cached_property
   def model(self) -> Model:
     """The field and its sampler, over the scene's bounds."""
     if self.config.field.kind == "grid":
@@ -120,12 +127,14 @@ class Session:
     settings = self._settings(stage)
     recipe = None if stage == "fit" else self.recipe(oracle=stage == "shape-oracle")
     fit = self.config.fit
+    shape = self.config.shape
+    num_views = shape.views_per_batch or (HINTED_VIEWS if shape.hints else 0)
     objective = Objective(fit.interlevel_weight, fit.distortion_weight, fit.depth_weight,
                           recipe)
     return Training(
         self.model, self.optimizer(stage), objective, num_steps=settings.steps,
         num_rays=settings.num_rays, steps_per_call=self.config.runtime.steps_per_call,
-        background=fit.background)
+        background=fit.background, num_views=0 if stage == "fit" else num_views)
 
   def recipe(self, oracle: bool) -> Recipe:
     """How the config shapes."""

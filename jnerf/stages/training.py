@@ -16,7 +16,7 @@ import jax
 
 from jnerf.errors import InputError
 from jnerf.scenes import pixels
-from jnerf.stages import checks
+from jnerf.stages import checks, pairing
 from jnerf.stages.session import Session, num_bytes
 from jnerf.training import devices
 from jnerf.training import state as state_lib
@@ -37,11 +37,13 @@ def fit(session: Session) -> None:
 
 def shape(session: Session, oracle: bool = False) -> None:
   """Shapes the fitted field, with features or with the oracle's labels."""
-  features = None if oracle else session.features
-  data = pixels.pixel_data(session.scene, features, with_labels=oracle,
-                           with_depth=_with_depth(session))
-  _train_stage(session, "shape-oracle" if oracle else "shape",
-               functools.partial(trained_params, session, "fit"), data)
+  params = trained_params(session, "fit")
+  if oracle:
+    data = pixels.pixel_data(session.scene, with_labels=True,
+                             with_depth=_with_depth(session))
+  else:
+    data = pairing.pair_data(session, params)
+  _train_stage(session, "shape-oracle" if oracle else "shape", lambda: params, data)
 
 
 def _with_depth(session: Session) -> bool:

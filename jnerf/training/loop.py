@@ -39,6 +39,7 @@ class Training:
   num_steps: step to stop at; steps_per_call: steps scanned in one device call.
   num_rays: rays of a batch.
   background: `random`, or a name in `BACKGROUNDS`.
+  num_views: views that a batch is drawn from, 0 = all, see `pixels.draw_pixels`.
   """
 
   model: Model
@@ -48,6 +49,7 @@ class Training:
   num_rays: int
   steps_per_call: int = 25
   background: str = "random"
+  num_views: int = 0
 
 
 @dataclasses.dataclass
@@ -61,14 +63,15 @@ class Timing:
 
 
 def draw_batch(data: pixels.PixelData, key, num_rays: int, background: str,
-               pixel_index=None, xnp=jnp) -> Batch:
+               num_views: int = 0, pixel_index=None, xnp=jnp) -> Batch:
   """A step's whole randomness and the data it selects; the key is consumed.
 
   pixel_index: `[N, 3]` pixels drawn before, where the caller gathers on the host.
   """
   pixel_key, jitter_key, background_key = jax.random.split(key, 3)
   if pixel_index is None:
-    pixel_index = pixels.draw_pixels(pixel_key, num_rays, data.shape, data.drawable)
+    pixel_index = pixels.draw_pixels(pixel_key, num_rays, data.shape, data.drawable,
+                                     num_views)
   jitter = jax.random.uniform(jitter_key, (num_rays, 2), minval=-0.5, maxval=0.5)
   if background == "random":
     behind = jax.random.uniform(background_key, (num_rays, 3))
@@ -83,7 +86,8 @@ def make_device_call(training: Training, mesh):
   def one_step(data, key, state, _):
     key = jax.random.fold_in(key, state.step)
     batch_key, step_key = jax.random.split(key)
-    batch = draw_batch(data, batch_key, training.num_rays, training.background)
+    batch = draw_batch(data, batch_key, training.num_rays, training.background,
+                       training.num_views)
     batch = jax.lax.with_sharding_constraint(batch, devices.split(mesh))
     return _step(training, state, batch, step_key)
 
@@ -138,9 +142,9 @@ def host_batches(data: pixels.PixelData, key, training: Training, first_step: in
     batch_key, _ = jax.random.split(jax.random.fold_in(key, step))
     pixel_key, _, _ = jax.random.split(batch_key, 3)
     index = np.asarray(pixels.draw_pixels(pixel_key, training.num_rays, data.shape,
-                                          data.drawable))
+                                          data.drawable, training.num_views))
     batches.append(draw_batch(data, batch_key, training.num_rays, training.background,
-                              index, np))
+                              pixel_index=index, xnp=np))
   stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
   return jax.device_put(stacked, devices.split(mesh, axis=1))
 

@@ -1,0 +1,239 @@
+"""From what a format's files say of photographs to a scene: the part all formats share.
+
+A format's own file finds images, poses and intrinsics and turns them to the one
+convention (`Capture`); `read_capture` chooses views and size, reads the pixels and
+finds the extent, as the caller wishes (`Wishes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from jnerf.errors import InputError
+from jnerf.scenes import bounds as extents
+from jnerf.scenes import cameras, images, lenses, splits, trajectory
+from jnerf.scenes.stacks import Canvas
+from jnerf.structs import Scene
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+  """What the caller asks of any capture; 0, () and None leave it to the capture.
+
+  width, max_pixels: see `stacks.working_size`.
+  train, test: `(every, offset)`, see `splits.split_views`.
+  near, far, bounds: see `bounds.scene_extent`.
+  unbounded: whether the field is to cover all of space.
+  strict: whether a frame without its image is an error; else it is left out.
+  """
+
+  width: int = 0
+  max_pixels: int = 0
+  train: tuple[int, int] = (0, 0)
+  test: tuple[int, int] = (0, 0)
+  near: float = 0.0
+  far: float = 0.0
+  bounds: Sequence[float] = ()
+  unbounded: bool | None = None
+  strict: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Capture:
+  """V photographs as a format describes them; no pixel of them is read yet.
+
+  layout: the format's name, for `Scene.source`; notes: what else it says there.
+  root: its folder; paths: the image files; places: name each view in messages.
+  poses: `[V, 4, 4]` camera to world, OpenCV axes.
+  intrinsics: `[V, 4, 8 or 9]` in pixels of the files.
+  split: "train", "test" or "" per view, as the files say.
+  depth, semantic, instance, mask: files of some views, by their number.
+  read_depth, read_labels: how the first of these are read.
+  class_names: as in `Scene`, of classes that may occur.
+  points: `[M, 3]` surface points in world coordinates, where some are known.
+  extent: `(near, far, bounds [2, 3])` where the format knows them.
+  """
+
+  layout: str
+  root: pathlib.Path
+  paths: Sequence[pathlib.Path]
+  places: Sequence[str]
+  poses: np.ndarray
+  intrinsics: np.ndarray
+  split: Sequence[str] = ()
+  depth: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
+  semantic: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
+  instance: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
+  mask: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
+  read_depth: Callable = images.read_depth
+  read_labels: Callable = images.read_labels
+  class_names: Mapping[int, str] = dataclasses.field(default_factory=dict)
+  points: np.ndarray | None = None
+  extent: tuple[float, float, np.ndarray] | None = None
+  notes: Sequence[str] = ()
+
+  def keep(self, views: Sequence[int]) -> Capture:
+    """The same capture with these views only, in this order."""
+    def some(values):
+      if isinstance(values, Mapping):
+        return {new: values[old] for new, old in enumerate(views) if old in values}
+      return [values[view] for view in views]
+
+    return dataclasses.replace(
+        self, **{name: some(getattr(self, name)) for name in (
+            "paths", "places", "depth", "semantic", "instance", "mask")},
+        split=some(self.split) if self.split else (), poses=self.poses[list(views)],
+        intrinsics=self.intrinsics[list(views)])
+
+
+def present(paths: Sequence[pathlib.Path], places: Sequence[str], strict: bool,
+            ) -> tuple[list[int], list[str]]:
+  """`(numbers of the images that exist, a note on the others)`.
+
+  strict: whether one without its file is an `InputError`, as it is where all are.
+  """
+  missing = [i for i, path in enumerate(paths) if not path.is_file()]
+  if missing and (strict or len(missing) == len(paths)):
+    raise InputError(f"{places[missing[0]]}: {paths[missing[0]]}: no such image file "
+                     f"({len(missing)} of {len(paths)} are missing); restore it, or "
+                     "leave the frame out")
+  more = ", ..." if len(missing) > 3 else ""
+  names = ", ".join(paths[i].name for i in missing[:3]) + more
+  note = [f"{len(missing)} frames without image left out ({names})"] if missing else []
+  return sorted(set(range(len(paths))) - set(missing)), note
+
+
+def resized(intrinsics: np.ndarray, size: tuple[float, float],
+            full_size: tuple[int, int], place: str) -> np.ndarray:
+  """Intrinsics for a file of `full_size`, from those for an image of `size`.
+
+  Sizes are `(width, height)`; place: names the view. Raises `InputError` where the
+  sizes are of different shape, and so one was not resized to the other.
+  """
+  if min(size) < 1 or abs(size[0] * full_size[1] - size[1] * full_size[0]) > max(
+      full_size):  # a resize rounds to whole pixels
+    raise InputError(f"{place}: w x h is {size[0]:g}x{size[1]:g}, but the images are "
+                     f"{full_size[0]}x{full_size[1]}; give the size that the focal "
+                     "length is for")
+  return cameras.scale_intrinsics(intrinsics, size, full_size)
+
+
+def read_capture(capture: Capture, wishes: Wishes) -> Scene:
+  """The scene of a capture; only views that train or test are read.
+
+  Raises `InputError`, naming file and frame, for whatever does not fit together.
+  """
+  trajectory.check_rigid(capture.poses, capture.places)
+  train, test, rule = _split(capture, wishes)
+  kept = np.union1d(train, test)
+  capture = capture.keep(kept)
+  train, test = np.searchsorted(kept, train), np.searchsorted(kept, test)
+
+  canvas = Canvas.of(capture.paths, wishes.width, wishes.max_pixels)
+  intrinsics = canvas.intrinsics(capture.intrinsics)
+  lens = intrinsics[:, cameras.PINHOLE:]
+  if lens.shape[1] == lenses.BROWN and not lens.any():
+    intrinsics = intrinsics[:, :cameras.PINHOLE]
+  colour = canvas.read(capture.paths, images.read_rgba, images.resize_area)
+  depth, semantic, instance = (
+      canvas.read(files, read, images.resize_nearest, any_size=True) if files else None
+      for files, read in ((capture.depth, capture.read_depth),
+                          (capture.semantic, capture.read_labels),
+                          (capture.instance, images.read_labels)))
+  filled = canvas.filled()
+  mask = _mask(capture, canvas, intrinsics, filled)
+  unbounded, (near, far, box) = _extent(capture, wishes, depth, train, intrinsics)
+  opaque = (colour[..., 3] == 1).all(where=True if filled is None else filled)
+  return Scene(
+      name=capture.root.resolve().name, frames=_names(capture.root, capture.paths),
+      images=colour[..., :3], alpha=None if opaque else colour[..., 3],
+      cam_to_world=capture.poses, intrinsics=intrinsics, full_size=canvas.full_size,
+      near=near, far=far, bounds=box, unbounded=unbounded, train=train, test=test,
+      depth=depth, semantic=semantic, instance=instance, mask=mask,
+      class_names=_class_names(capture.class_names, semantic),
+      files=tuple(map(str, capture.paths)),
+      source=_source(capture, canvas, intrinsics, rule))
+
+
+def _split(capture: Capture, wishes: Wishes) -> tuple[np.ndarray, np.ndarray, str]:
+  """`(train, test, rule)`, as the files say unless the caller has a rule."""
+  is_test = np.array([split == "test" for split in capture.split])
+  if is_test.any() and not is_test.all() and not wishes.train[0] and not wishes.test[0]:
+    return np.flatnonzero(~is_test), np.flatnonzero(is_test), "split as the files say"
+  return splits.split_views(len(capture.paths), wishes.train, wishes.test)
+
+
+def _mask(capture: Capture, canvas: Canvas, intrinsics: np.ndarray,
+          mask: np.ndarray | None) -> np.ndarray | None:
+  """`[V, H, W]` bool as in `Scene`: of `mask`, seen by the lens, and not masked.
+
+  A pixel counts where nothing of the full-size pixels it covers is masked.
+  """
+  if intrinsics.shape[1] > cameras.PINHOLE:
+    seen = {row.tobytes(): cameras.seen_by_lens(row, canvas.size) for row in intrinsics}
+    if not all(some.all() for some in seen.values()):
+      by_lens = np.stack([seen[row.tobytes()] for row in intrinsics])
+      mask = by_lens if mask is None else mask & by_lens
+  if capture.mask:
+    white = canvas.read(capture.mask, _read_mask, images.resize_area)[..., 0] > 1 - 1e-4
+    for view, path in capture.mask.items():
+      if not white[view].any():
+        raise InputError(f"{path}: leaves no pixel of {capture.paths[view].name}; white "
+                         "is what is kept")
+    white[[view for view in range(len(white)) if view not in capture.mask]] = True
+    mask = white if mask is None else mask & white
+  return mask
+
+
+def _read_mask(path: pathlib.Path) -> np.ndarray:
+  """`[H, W, 1]` float32, 0 where the file is black and 1 elsewhere."""
+  return (images.read_labels(path) > 0).astype(np.float32)[..., None]
+
+
+def _extent(capture: Capture, wishes: Wishes, depth: np.ndarray | None,
+            train: np.ndarray, intrinsics: np.ndarray):
+  """`(unbounded, (near, far, bounds))`: the caller's wishes, the format's, a guess."""
+  unbounded, box = wishes.unbounded, wishes.bounds
+  near, far = wishes.near, wishes.far
+  if capture.extent is not None:
+    near, far = near or capture.extent[0], far or capture.extent[1]
+    box = box if len(box) else capture.extent[2].reshape(-1)
+  if unbounded is None:
+    unbounded = not len(box) and depth is None
+  if unbounded:
+    return True, extents.unbounded_extent(
+        capture.poses, capture.points, near=near, far=far, bounds=box)
+  return False, extents.scene_extent(
+      capture.poses, depth, train, intrinsics, points=capture.points, near=near, far=far,
+      bounds=box)
+
+
+def _source(capture, canvas, intrinsics, rule) -> str:
+  """One line: what was read, by which conventions."""
+  lens = {lenses.FISHEYE: "fisheye lens", lenses.BROWN: "lens distortion k1 k2 p1 p2 k3"}
+  sizes = f"{canvas.full_size[0]}x{canvas.full_size[1]}"
+  parts = [f"{'up to ' if canvas.uneven else ''}{sizes} read at "
+           f"{canvas.size[0]}x{canvas.size[1]}",
+           lens.get(intrinsics.shape[1] - cameras.PINHOLE, "pinhole"),
+           *capture.notes]
+  return f"{capture.layout} layout in {capture.root}: {', '.join(parts)}; {rule}"
+
+
+def _names(root: pathlib.Path, paths: Sequence[pathlib.Path]) -> tuple[str, ...]:
+  """The files' names without suffix, or where two agree their paths joined by `_`."""
+  stems = [path.stem for path in paths]
+  if len(set(stems)) < len(stems):
+    stems = ["_".join(path.relative_to(root).parts) for path in paths]
+  return tuple(stems)
+
+
+def _class_names(names: Mapping[int, str], semantic: np.ndarray | None) -> dict[int, str]:
+  """Names of void and of the classes in the labels."""
+  if semantic is None:
+    return {}
+  present = np.unique(semantic).tolist()
+  return {0: "void"} | {i: names.get(i, f"class {i}") for i in present if i}

@@ -1,0 +1,127 @@
+"""What the stage `shape` chooses pairs by: geometry of the views, fused features."""
+
+import numpy as np
+from PIL import Image
+import pytest
+import tiny_replica
+
+from jnerf import main
+from jnerf.errors import InputError
+from jnerf.labeling import views
+from jnerf.scenes import surfaces
+from jnerf.shaping import fusion
+from jnerf.stages import checks, labels, pairing
+from jnerf.stages.experiment import load_experiment
+from jnerf.stages.session import HINTED_VIEWS, Session
+from jnerf.stages.workdir import Workdir
+
+EXPERIMENT = f"{tiny_replica.__file__.rsplit('/', 1)[0]}/tiny_experiment.py"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+  return tiny_replica.write(tmp_path_factory.mktemp("pairing") / "cap")
+
+
+def session(root, folder, **shape) -> Session:
+  config = load_experiment(f"{EXPERIMENT}:{root}")
+  config.shape.update(**shape)
+  return Session(config, Workdir(folder))
+
+
+def grid_of(some: Session):
+  height, width = some.features.grid.shape[1:3]
+  scene = some.scene
+  return (width, height), surfaces.cells_as_pixels(
+      scene.intrinsics[scene.train], scene.size, (width, height))
+
+
+def test_measured_depth_is_at_the_cells_and_rendered_depth_fills_its_gaps(
+    root, tmp_path):
+  some = session(root, tmp_path, geometry="sensor")
+  scene, (grid, intrinsics) = some.scene, grid_of(some)
+  gaps = scene.depth.copy()
+  gaps[:, :4, :4] = 0
+  some.scene = scene.replace(depth=gaps)
+  params = some.initial_params("fit")
+  depth = pairing.grid_depth(some, params, intrinsics, grid)
+  assert depth.shape == (len(scene.train), *grid[::-1])
+  known = np.ones(depth.shape, bool)
+  known[:, :2, :2] = False  # cells of 2 x 2 pixels
+  np.testing.assert_allclose(depth[known], tiny_replica.WALL)
+  some.config.shape.geometry = "field"
+  rendered = pairing.grid_depth(some, params, intrinsics, grid)
+  np.testing.assert_allclose(depth[~known], rendered[~known])
+  # A view at the cells' resolution, through their centres, is what is rendered.
+  small = scene.replace(images=np.zeros((6, *grid[::-1], 3), np.float32),
+                        intrinsics=np.tile(intrinsics[:1], (6, 1)))
+  view = int(scene.train[2])
+  distance, = labels.view_renderer(some).map(
+      params, views.rays_of_view(small, view), lambda c: c.rendering.distance_median)
+  np.testing.assert_allclose(rendered[2], views.depth_of_view(small, view, distance),
+                             rtol=1e-4)
+
+
+def test_fused_features_and_normals_go_into_the_batches(root, tmp_path):
+  some = session(root, tmp_path, geometry="sensor", fuse_features=True, normal_scale=0.5)
+  params, scene = some.initial_params("fit"), some.scene
+  data = pairing.pair_data(some, params)
+  _, intrinsics = grid_of(some)
+  depth = np.full(data.features.shape[:3], tiny_replica.WALL)
+  np.testing.assert_array_equal(data.features, fusion.fuse(
+      some.features.grid[scene.train], depth, data.cam_to_world, intrinsics))
+  assert (data.features != some.features.grid[scene.train]).any()
+  np.testing.assert_allclose(data.normals, np.broadcast_to(
+      [0, 0, -1], data.normals.shape), atol=1e-2)  # the wall, seen from in front
+  assert data.distance is not None and data.segments is None
+  plain = pairing.pair_data(session(root, tmp_path), params)
+  np.testing.assert_array_equal(plain.features, some.features.grid[scene.train])
+  assert plain.normals is None and plain.distance is None
+
+
+def test_hints_draw_batches_from_few_views(root, tmp_path):
+  (tmp_path / "segments").mkdir()
+  Image.fromarray(np.full((8, 12), 7, np.uint8)).save(tmp_path / "segments" / "rgb_2.png")
+  hinted = session(root, tmp_path / "run", hints=str(tmp_path / "segments"))
+  segments = pairing.pair_data(hinted, None).segments
+  view = hinted.scene.frames.index("rgb_2")
+  assert [part.all() for part in segments] == [v == view for v in hinted.scene.train]
+  assert hinted.training("shape").num_views == HINTED_VIEWS
+  assert hinted.training("fit").num_views == 0
+  assert session(root, tmp_path / "run").training("shape").num_views == 0
+  assert session(root, tmp_path, views_per_batch=3).training("shape").num_views == 3
+
+
+def test_tables_name_what_chose_the_pairs(root, tmp_path):
+  some = session(root, tmp_path, fuse_features=True, color_scale=0.2)
+  assert labels.pairs_name(some, "shaped") == "local+fused+color"
+  assert labels.pairs_name(some, "shaped-oracle") == "oracle"
+  assert labels.pairs_name(some, "plain") is None
+  assert labels.pairs_name(session(root, tmp_path), "shaped") == "local"
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(root, tmp_path):
+  bare = tiny_replica.write(tmp_path / "bare", layers=False)
+  with pytest.raises(InputError, match="shape.geometry=sensor: bare has no measured"):
+    checks.check(session(bare, tmp_path / "run", geometry="sensor"), ("shape",), ())
+  with pytest.raises(InputError, match="shape.hints=nowhere: no such folder"):
+    checks.check(session(root, tmp_path / "run", hints="nowhere"), ("shape",), ())
+  with pytest.raises(InputError, match="shape.geometry='laser'"):
+    main.main(["jnerf", f"--config={EXPERIMENT}:{root}", f"--workdir={tmp_path / 'run'}",
+               "--config.shape.geometry=laser"])
+  assert not (tmp_path / "run").exists()
+
+
+def test_the_whole_command_with_every_option(tmp_path, monkeypatch):
+  monkeypatch.setattr(tiny_replica, "WIDTH", 16)
+  monkeypatch.setattr(tiny_replica, "HEIGHT", 12)
+  root = tiny_replica.write(tmp_path / "cap")
+  names = ["fuse_features=True", "color_scale=0.3", "position_scale=1.0",
+           "normal_scale=0.5", f"hints={root / 'semantic_class'}"]
+  (root / "semantic_class").joinpath("rgb_0.png").write_bytes(
+      (root / "semantic_class" / "semantic_class_0.png").read_bytes())
+  main.main(["jnerf", f"--config={EXPERIMENT}:{root}", f"--workdir={tmp_path / 'run'}",
+             *(f"--config.shape.{name}" for name in names)])
+  rows = Workdir(tmp_path / "run").read_metrics()["labels"]
+  assert {row["pairs"] for row in rows if row["field"] == "shaped"} == {
+      "local+fused+color+position+normal+hints"}

@@ -1,0 +1,83 @@
+"""Photographs of several sizes in one array."""
+
+import numpy as np
+from PIL import Image
+import pytest
+import tiny_transforms as tiny
+
+from jnerf.errors import InputError
+from jnerf.labeling import views
+from jnerf.scenes import cameras, images, pixels, stacks, transforms
+from jnerf.scenes.capture import Wishes
+
+SIZES = ((24, 16), (12, 16), (24, 8))
+
+
+@pytest.fixture
+def paths(tmp_path):
+  found = []
+  for i, (width, height) in enumerate(SIZES):
+    found.append(tmp_path / f"{i}.png")
+    colours = np.random.default_rng(i).integers(1, 256, (height, width, 3))
+    Image.fromarray(colours.astype(np.uint8)).save(found[-1])
+  return found
+
+
+def test_each_picture_lies_at_the_top_left_at_one_scale(paths):
+  canvas = stacks.Canvas.of(paths, width=12, max_pixels=0)
+  assert canvas.uneven and canvas.full_size == (24, 16) and canvas.size == (12, 8)
+  filled = canvas.filled()
+  stack = canvas.read(paths, images.read_image, images.resize_area)
+  for view, (width, height) in enumerate(SIZES):
+    own = images.read_image(paths[view])
+    expected = own.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(
+        stack[view, :height // 2, :width // 2], expected, rtol=1e-6)
+    assert filled[view].sum() * 4 == width * height
+    assert not stack[view][~filled[view]].any()
+  row = np.array([20.0, 21.0, 11.0, 9.0])
+  np.testing.assert_allclose(canvas.intrinsics(np.stack([row] * 3)),
+                             np.stack([row / 2] * 3))
+
+
+def test_files_of_one_size_need_no_mask(paths):
+  canvas = stacks.Canvas.of(paths[:1] * 2, width=0, max_pixels=0)
+  assert not canvas.uneven and canvas.filled() is None and canvas.size == (24, 16)
+  with pytest.raises(InputError, match=r"1\.png: is 12x16 pixels, but the photograph"):
+    canvas.read({1: paths[1]}, images.read_image, images.resize_area)
+
+
+def test_some_views_have_a_file_of_any_size(paths):
+  canvas = stacks.Canvas.of(paths, width=0, max_pixels=0)
+  stack = canvas.read({2: paths[1]}, images.read_image, lambda image, size:
+                      images.resize_nearest(image[..., 0], size), any_size=True)
+  assert stack.shape == (3, 16, 24) and stack[2, :8].all() and not stack[2, 8:].any()
+  assert not stack[:2].any()
+
+
+def test_uneven_captures_are_trained_and_labelled_where_there_is_a_picture(tmp_path):
+  """A portrait among landscapes: its rays are its own, its padding is never drawn."""
+  root = tiny.write(tmp_path / "cap")
+  upright = Image.fromarray(np.full((12, 8, 3), 200, np.uint8))
+  upright.save(root / "images" / "03.png")
+  raw = tiny.stored(root)
+  raw["frames"][3].update(w=8, h=12, cx=3.0, cy=6.25)
+  tiny.store(root, raw)
+  scene = transforms.load_transforms(root)
+  assert scene.full_size == (12, 12) and scene.size == (12, 12) and scene.alpha is None
+  np.testing.assert_allclose(scene.intrinsics[[2, 3]],
+                             [[10, 11, 6.5, 3.5], [10, 11, 3.0, 6.25]])
+  np.testing.assert_allclose(scene.images[3, :, :8], 200 / 255, rtol=1e-6)
+  assert scene.mask[3, :, :8].all() and not scene.mask[3, :, 8:].any()
+  assert scene.mask[2, :8].all() and not scene.mask[2, 8:].any()
+  assert "up to 12x12" in scene.source
+  data = pixels.pixel_data(scene)
+  assert len(data.drawable) == 5 * 96  # the five landscapes and portraits that train
+  rays = views.rays_of_view(scene, 3)
+  xy, _ = cameras.project(np.asarray(rays.origins + 2 * rays.directions, np.float64),
+                          scene.cam_to_world[3], scene.intrinsics[3], xnp=np)
+  np.testing.assert_allclose(xy, cameras.pixel_centres(12, 12).reshape(-1, 2), atol=1e-3)
+  full = stacks.full_photo(scene, 3, 0.5)
+  assert full.shape == (12, 8, 3)
+  half = transforms.load_transforms(root, Wishes(width=6))
+  np.testing.assert_allclose(half.intrinsics[3], [5, 5.5, 1.5, 3.125])
