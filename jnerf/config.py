@@ -34,7 +34,8 @@ def default_config() -> ConfigDict:
 
 def _scene() -> ConfigDict:
   scene = ConfigDict()
-  scene.format = "auto"  # auto | room | replica | nerfstudio | blender
+  # auto | room | replica | nerfstudio | blender | scannet | nice_slam
+  scene.format = "auto"
   scene.path = ""  # folder of the capture; unused by the procedural room
   scene.width = 0  # working width in pixels; 0 keeps the files' own
   scene.max_pixels = 0  # without a width: halve until V*H*W is below; 0 = never
@@ -191,7 +192,8 @@ def _runtime() -> ConfigDict:
 
 
 _CHOICES = {
-    "scene.format": ("auto", "room", "replica", "nerfstudio", "blender"),
+    "scene.format": ("auto", "room", "replica", "nerfstudio", "blender", "scannet",
+                     "nice_slam"),
     "scene.unbounded": ("auto", "yes", "no"),
     "field.kind": ("grid", "mlp"),
     "field.grid.interpolation": ("tetrahedral", "trilinear"),

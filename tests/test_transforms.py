@@ -162,8 +162,26 @@ def test_sensor_depth_is_read_and_tells_the_bounds(root):
   assert "depth_file_path '../0.png' leads out" in complaint(root)
   edit(root, frame(depth_file_path="depth/none.png"))
   assert "none.png: no such image file" in complaint(root)
+  edit(root, frame(depth_file_path="depth/none.npy"))
+  assert "none.npy: no such depth file" in complaint(root)
   edit(root, frame(depth_file_path="images/02.png"))
   assert "depth needs a 16-bit grey PNG" in complaint(root)
+
+
+@pytest.mark.parametrize("dtype, unit, metres", [
+    (np.uint16, None, 1e-3), (np.float32, None, 1), (np.uint16, 0.25, 0.25),
+    (np.float64, 1e-3, 1e-3)])
+def test_depth_units(root, dtype, unit, metres):
+  values = np.random.default_rng(0).integers(1, 9, (8, 12)).astype(dtype)
+  (root / "depth").mkdir()
+  np.save(root / "depth" / "2.npy", values)
+  edit(root, frame(depth_file_path="depth/2.npy"))
+  if unit:
+    edit(root, top(depth_unit_scale_factor=unit))
+  scene = transforms.load_transforms(root)
+  np.testing.assert_allclose(scene.depth[2], values * metres, rtol=1e-6)
+  assert not scene.depth[[0, 1, 3, 4, 5]].any()
+  assert (f"depth in units of {unit}" if unit else "in metres where") in scene.source
 
 
 def test_masks_leave_out_what_is_black(root):
@@ -268,6 +286,11 @@ DAMAGE = {
     "angle too wide": (lambda raw: (raw.pop("fl_x"), raw.update(camera_angle_x=4.0)),
                        "camera_angle_x is 4"),
     "centre nan": (top(cx=float("nan")), "cx is nan"),
+    "centre huge": (top(cx=10**400), "cx is 1000"),
+    "depth unit text": (top(depth_unit_scale_factor="mm"), "scale_factor is 'mm'"),
+    "depth unit zero": (top(depth_unit_scale_factor=0), "scale_factor is 0.*0.001 for"),
+    "depth unit nan": (top(depth_unit_scale_factor=float("nan")), "scale_factor is nan"),
+    "depth unit of one frame": (frame(depth_unit_scale_factor=1.0), r"frames\[2\].*is 1"),
     "lens text": (top(k1="a"), "k1 is 'a'"),
     "lens inf": (top(p2=float("inf")), "p2 is inf"),
     "unknown lens": (top(camera_model="EQUIRECTANGULAR"), "EQUIRECTANGULAR.*undistort"),
@@ -287,7 +310,7 @@ def complaint(root) -> str:
   with pytest.raises(InputError) as error:
     transforms.load_transforms(root)
   message = str(error.value)
-  assert "\n" not in message and len(message) < 500
+  assert "\n" not in message and len(message) < 900
   return message
 
 
@@ -336,9 +359,12 @@ def test_real_captures(name):
 
 
 def test_the_whole_command_on_photographs(tmp_path, capsys):
-  """Distorted, transparent, each frame with a camera of its own: fit, shape, render."""
+  """Distorted, transparent, masked, each frame with a camera of its own."""
   root = tiny.write(tmp_path / "cap", mode="RGBA", **tiny.LENS)
   edit(root, lambda raw: raw["frames"][0].update(fl_x=14.0))
+  kept = np.tile(np.arange(12) > 4, (8, 1))
+  Image.fromarray((255 * kept).astype(np.uint8)).save(root / "mask.png")
+  edit(root, frame(mask_path="mask.png"))
   folder, clicks = tmp_path / "run", tmp_path / "clicks.json"
   clicks.write_text(json.dumps({"classes": {"1": "cup", "2": "jug"}, "clicks": [
       {"frame": "01", "x": x, "y": 4, "class": c} for x, c in ((2, 1), (9, 2))]}))
@@ -348,7 +374,9 @@ def test_the_whole_command_on_photographs(tmp_path, capsys):
   for mode in ("inspect", "fit", "shape", "propagate"):
     main.main(["jnerf", *common, f"--mode={mode}"])
   assert "all of space beyond" in capsys.readouterr().out
-  assert len(list((folder / "labels" / "shaped-cosine").iterdir())) == 6
+  labels = folder / "labels" / "shaped-cosine"
+  assert len(list(labels.iterdir())) == 6
+  np.testing.assert_array_equal(np.asarray(Image.open(labels / "02.png")) > 0, kept)
   for path in ("test", "orbit"):
     main.main(["jnerf", *common, "--mode=render", f"--config.render.path={path}"])
   session = Session(Workdir(folder).read_config(), Workdir(folder))

@@ -50,6 +50,7 @@ class Capture:
   root: its folder; paths: the image files; places: name each view in messages.
   poses: `[V, 4, 4]` camera to world, OpenCV axes.
   intrinsics: `[V, 4, 8 or 9]` in pixels of the files.
+  size: `(width, height)` that all files must have, where the intrinsics are for one.
   split: "train", "test" or "" per view, as the files say.
   depth, semantic, instance, mask: files of some views, by their number.
   read_depth, read_labels: how the first of these are read.
@@ -64,6 +65,7 @@ class Capture:
   places: Sequence[str]
   poses: np.ndarray
   intrinsics: np.ndarray
+  size: tuple[int, int] | None = None
   split: Sequence[str] = ()
   depth: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
   semantic: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
@@ -134,6 +136,10 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
   train, test = np.searchsorted(kept, train), np.searchsorted(kept, test)
 
   canvas = Canvas.of(capture.paths, wishes.width, wishes.max_pixels)
+  for path, (width, height) in zip(capture.paths, canvas.full_sizes, strict=True):
+    if capture.size and (width, height) != capture.size:
+      raise InputError(f"{path}: is {width}x{height} pixels, but the camera's images are "
+                       f"{capture.size[0]}x{capture.size[1]}; all need one size")
   intrinsics = canvas.intrinsics(capture.intrinsics)
   lens = intrinsics[:, cameras.PINHOLE:]
   if lens.shape[1] == lenses.BROWN and not lens.any():

@@ -2,8 +2,8 @@
 
 Readers return what the file holds, at its own size and the way up that its EXIF
 orientation says: colour as float32 in [0, 1], labels as int32, depth as float32
-metres. Whatever is wrong with a file
-is an `InputError` that names it.
+metres. Whatever is wrong with a file is an `InputError` that names it, and so is a
+kind of picture that no reader here would get right.
 
 `size` is `(width, height)`. Colour is resized by area: an output pixel is the
 exact mean of the input it covers, also where the factor is no integer. Labels
@@ -15,18 +15,27 @@ from __future__ import annotations
 
 import pathlib
 import struct
+import tokenize
 import warnings
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from jnerf.errors import InputError
 
 MAX_PIXELS = 2**27  # larger files are refused: a mistake, or made to harm
 
-# What Pillow raises for a file that is cut short or damaged, by its decoders.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError,
-           OverflowError, MemoryError, struct.error)
+# Pillow knows more, such as PostScript, which it has another program draw.
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")
+# Pillow's modes that it turns to RGBA as one would. Of the others it clips numbers, and
+# mixes ink as if it were light, without a word.
+_COLOUR = ("1", "L", "LA", "P", "RGB", "RGBA")
+_NO_COLOUR = {"CMYK": "ink for print (CMYK)", "F": "floating-point light",
+              "I": "32-bit integers"}
+
+# What Pillow and NumPy raise for a file that is cut short or damaged.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError,
+           OverflowError, MemoryError, RecursionError, struct.error, tokenize.TokenError)
 
 
 def read_image(path: str | pathlib.Path) -> np.ndarray:
@@ -40,14 +49,24 @@ def read_image(path: str | pathlib.Path) -> np.ndarray:
 def read_rgba(path: str | pathlib.Path) -> np.ndarray:
   """`[H, W, 4]` float32 in [0, 1]: colour over black, and opacity.
 
-  Takes grey, palette and RGB files of 8 bits a channel, and 16-bit grey, with or
-  without an alpha channel.
+  Takes grey, palette and RGB files of up to 16 bits a channel, with or without
+  transparency; of 16 bits of red, green and blue only the upper 8 tell.
   """
   image = _open(path)
-  if image.mode.startswith("I;16"):
+  if _is_16_bit(image):
     grey = np.asarray(image).astype(np.float32)[..., None] / 65535
-    return np.concatenate([grey, grey, grey, np.ones_like(grey)], axis=-1)
-  values = np.asarray(image.convert("RGBA")).astype(np.float32) / 255
+    clear = image.info.get("transparency", -1)  # the one grey that means "nothing"
+    opaque = np.asarray(np.asarray(image) != clear, np.float32)[..., None]
+    return np.concatenate([grey * opaque] * 3 + [opaque], axis=-1)
+  if image.mode not in _COLOUR:
+    kind = _NO_COLOUR.get(image.mode, f"{image.mode} colour")
+    raise InputError(f"{path}: holds {kind}; convert it to 8-bit RGB, or 16-bit grey")
+  try:
+    image = image.convert("RGBA")
+  except (ValueError, OverflowError):
+    raise InputError(f"{path}: its transparent colour is damaged; convert it to RGBA"
+                     ) from None
+  values = np.asarray(image).astype(np.float32) / 255
   values[..., :3] *= values[..., 3:]
   return values
 
@@ -55,19 +74,63 @@ def read_rgba(path: str | pathlib.Path) -> np.ndarray:
 def read_labels(path: str | pathlib.Path) -> np.ndarray:
   """`[H, W]` int32 ids from a grey or palette file of 8 or 16 bits."""
   image = _open(path)
-  if image.mode not in ("L", "P", "1", "I") and not image.mode.startswith("I;16"):
+  if image.mode not in ("L", "P", "1") and not _is_16_bit(image):
     raise InputError(f"{path}: labels need one channel of ids (8- or 16-bit grey or "
                      f"palette), this image is {image.mode}")
   return np.asarray(image).astype(np.int32)
 
 
-def read_depth(path: str | pathlib.Path, units_per_metre: float = 1000.0) -> np.ndarray:
-  """`[H, W]` float32 metres along the camera's z, 0 = none, from 16-bit grey."""
+def read_depth(path: str | pathlib.Path, units_per_metre: float | None = None,
+               ) -> np.ndarray:
+  """`[H, W]` float32 metres along the camera's z, 0 = none.
+
+  From 16-bit grey or a NumPy array (`.npy`, `[H, W]` or `[H, W, 1]`). Where a sensor
+  saw nothing a file may hold 0, less, or what is no finite number.
+
+  units_per_metre: without it integers are millimetres and floats are metres.
+  """
+  array = _npy(path) if pathlib.Path(path).suffix == ".npy" else _grey_16_bit(path)
+  if units_per_metre is None:
+    units_per_metre = 1.0 if array.dtype.kind == "f" else 1000.0
+  with np.errstate(over="ignore", invalid="ignore"):  # no finite number: 0 below
+    depth = array.astype(np.float32) / np.float32(units_per_metre)
+    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+
+
+def _grey_16_bit(path: str | pathlib.Path) -> np.ndarray:
   image = _open(path)
-  if image.mode != "I" and not image.mode.startswith("I;16"):
-    raise InputError(f"{path}: depth needs a 16-bit grey PNG in millimetres, this "
+  if not _is_16_bit(image):
+    raise InputError(f"{path}: depth needs a 16-bit grey PNG or an .npy file, this "
                      f"image is {image.mode}")
-  return np.asarray(image).astype(np.float32) / np.float32(units_per_metre)
+  return np.asarray(image)
+
+
+def _is_16_bit(image: Image.Image) -> bool:
+  """Whether it is 16-bit grey; older Pillows read that of PNG and PGM as "I"."""
+  return image.mode.startswith("I;16") or (
+      image.mode == "I" and image.format in ("PNG", "PPM"))
+
+
+def _npy(path: str | pathlib.Path) -> np.ndarray:
+  """`[H, W]` numbers, mapped: a file shorter than its header says takes no memory."""
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore", UserWarning)  # of a header by Python 2
+      array = np.lib.format.open_memmap(path, mode="r")
+  except FileNotFoundError:
+    raise InputError(f"{path}: no such depth file; restore it, or leave it out of the "
+                     "capture") from None
+  except _DAMAGE as error:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    raise InputError(f"{path}: cannot be read as an .npy array of numbers ({reason}); "
+                     "copy it again") from None
+  if array.ndim == 3 and array.shape[2] == 1:
+    array = array[..., 0]
+  if array.ndim != 2 or array.dtype.kind not in "fiu" or not (
+      0 < array.size <= MAX_PIXELS):
+    raise InputError(f"{path}: holds {array.dtype} of shape {array.shape}; depth needs "
+                     "one number a pixel, [height, width]")
+  return array
 
 
 def image_size(path: str | pathlib.Path) -> tuple[int, int]:
@@ -140,6 +203,10 @@ def _open(path: str | pathlib.Path, decode: bool = True) -> Image.Image:
                      "out of the capture") from None
   except (Image.DecompressionBombError, Image.DecompressionBombWarning):
     raise InputError(f"{path}: far too many pixels; give a smaller image") from None
+  except UnidentifiedImageError:
+    raise InputError(f"{path}: cannot be read as an image: it is none, is damaged, or "
+                     "of a kind that is not known here (known are 8-bit and 16-bit "
+                     f"{', '.join(_FORMATS)})") from None
   except _DAMAGE as error:
     reason = " ".join(str(error).split()) or type(error).__name__
     raise InputError(f"{path}: cannot be read as an image ({reason}); it may be cut "
@@ -147,7 +214,7 @@ def _open(path: str | pathlib.Path, decode: bool = True) -> Image.Image:
 
 
 def _header(path: str | pathlib.Path) -> Image.Image:
-  with Image.open(path) as image:
+  with Image.open(path, formats=_FORMATS) as image:
     if image.width * image.height > MAX_PIXELS:
       raise InputError(f"{path}: {image.width}x{image.height} pixels are more than "
                        f"the {MAX_PIXELS} that are read; give a smaller image")
@@ -157,11 +224,19 @@ def _header(path: str | pathlib.Path) -> Image.Image:
 
 def _decoded(path: str | pathlib.Path) -> Image.Image:
   _header(path)  # too many pixels are refused before any is read
-  with Image.open(path) as image:
+  with Image.open(path, formats=_FORMATS) as image:
     image.verify()  # PNG checksums, to the very end; a second opening decodes
-  with Image.open(path) as image:
+  with Image.open(path, formats=_FORMATS) as image:
+    num = getattr(image, "n_frames", 1)
+    if num > 1 and image.format != "MPO":  # a phone's JPEG with previews after it
+      raise InputError(f"{path}: holds {num} pictures, and which one is meant cannot be "
+                       "told; save that one alone")
     image.load()
-    return ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
+    if _orientation(image) == 1:
+      return image
+    upright = ImageOps.exif_transpose(image)
+    upright.format = image.format  # lost in turning; `_is_16_bit` asks for it
+    return upright
 
 
 def _orientation(image: Image.Image) -> int:

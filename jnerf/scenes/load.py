@@ -18,9 +18,11 @@ from jnerf.scenes import (
   feature_cache,
   feature_folders,
   local_features,
+  nice_slam,
   precomputed_features,
   replica,
   room,
+  scannet,
   transforms,
   vit_features,
 )
@@ -51,6 +53,12 @@ LAYOUTS = {
     "blender": Layout(
         transforms.is_blender, transforms.SPLIT_FILES["train"],
         lambda path, wishes, _: transforms.load_transforms(path, wishes, blender=True)),
+    "scannet": Layout(
+        scannet.is_scannet, ", ".join(f"{folder}/" for folder in scannet.FOLDERS),
+        lambda path, wishes, _: scannet.load_scannet(path, wishes)),
+    "nice_slam": Layout(
+        nice_slam.is_nice_slam, f"{nice_slam.FOLDER}/ and {nice_slam.TRAJECTORY}",
+        lambda path, wishes, _: nice_slam.load_nice_slam(path, wishes)),
 }
 FORMATS = ("auto", "room", *LAYOUTS)
 

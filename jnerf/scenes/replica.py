@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import pathlib
-import re
 
 import numpy as np
 
@@ -25,10 +24,10 @@ from jnerf.errors import InputError
 from jnerf.scenes import bounds as extents
 from jnerf.scenes import cameras, images, replica_info, splits, stacks, trajectory
 from jnerf.scenes.capture import Wishes
+from jnerf.scenes.numbered import IMAGES, numbered_files
 from jnerf.structs import Scene
 
 IMAGE_FOLDER, TRAJECTORY = "rgb", "traj_w_c.txt"
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def is_replica(path: str | pathlib.Path) -> bool:
@@ -47,7 +46,7 @@ def load_replica(path: str | pathlib.Path, wishes: Wishes = Wishes(), *,
   """
   root = pathlib.Path(path)
   info = replica_info.read_info(root / "info.json")
-  files = numbered_files(root / IMAGE_FOLDER)
+  files = _files(root / IMAGE_FOLDER)
   poses = _poses(root / TRAJECTORY, files)
   train, test, rule = splits.split_views(
       len(files), wishes.train, wishes.test, info.test)
@@ -88,23 +87,13 @@ def load_replica(path: str | pathlib.Path, wishes: Wishes = Wishes(), *,
       files=tuple(map(str, paths)), source=source)
 
 
-def numbered_files(folder: pathlib.Path) -> dict[int, pathlib.Path]:
+def _files(folder: pathlib.Path) -> dict[int, pathlib.Path]:
   """Number to image file, in numeric order, of `<folder's name>_<i>` and `<i>`.
 
   Other files are passed over: the paper's data keep coloured copies for the
   eye (`vis_sem_class_<i>.png`) in the same folders.
   """
-  pattern = re.compile(rf"(?:{re.escape(folder.name)}_)?(\d+)")
-  files: dict[int, pathlib.Path] = {}
-  for path in sorted(folder.iterdir()):
-    match = pattern.fullmatch(path.stem)
-    if path.suffix.lower() not in SUFFIXES or not match:
-      continue
-    number = int(match[1])
-    if number in files:
-      raise InputError(f"{path}: has the same number as {files[number].name}; keep one")
-    files[number] = path
-  return dict(sorted(files.items()))
+  return numbered_files(folder, ("", f"{folder.name}_"))
 
 
 def _poses(path: pathlib.Path, files: dict[int, pathlib.Path]) -> np.ndarray:
@@ -113,7 +102,7 @@ def _poses(path: pathlib.Path, files: dict[int, pathlib.Path]) -> np.ndarray:
   folder = path.parent / IMAGE_FOLDER
   if not files:
     raise InputError(f"{folder}: holds no image named rgb_<number> or <number> with "
-                     f"{', '.join(SUFFIXES)}")
+                     f"{', '.join(IMAGES)}")
   if len(poses) != len(files):
     gaps = sorted(set(range(min(files), max(files))) - set(files))
     explained = len(gaps) == len(poses) - len(files)
@@ -129,7 +118,7 @@ def _poses(path: pathlib.Path, files: dict[int, pathlib.Path]) -> np.ndarray:
 def _partners(folder: pathlib.Path, numbers: Sequence[int],
               paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
   """The files in `folder` with the images' `numbers`."""
-  files = numbered_files(folder)
+  files = _files(folder)
   for number, path in zip(numbers, paths, strict=True):
     if number not in files:
       raise InputError(f"{folder}: has no {folder.name}_{number}.png for {path.name}; "

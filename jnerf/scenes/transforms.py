@@ -8,18 +8,20 @@
      "frames": [{"file_path": "images/0001.jpg", "transform_matrix": [[...], ...]}]}
 
 Poses map camera to world with OpenGL axes (x right, y up, z backward); they become
-OpenCV's here. `depth_file_path` names a frame's depth along z, a 16-bit PNG in
-thousandths of the poses' unit, 0 = none, of any size; `mask_path` an image that is
-black where the frame shows what the scene is not to hold. Pixel centres lie at
-integer + 0.5. A frame may bring intrinsics of its own, see `transforms_camera`.
-`train_filenames` and `test_filenames` (or `val_filenames`) name the split where they
-are given.
+OpenCV's here. `depth_file_path` names a frame's depth along z, 0 = none, of any size: a
+16-bit PNG in thousandths of the poses' unit or an .npy array, of floats in that very
+unit, unless `depth_unit_scale_factor` says what one number of the files is in it.
+`mask_path` is an image that is black where the frame shows what the scene is not to
+hold. Pixel centres lie at integer + 0.5. A frame may bring intrinsics of its own, see
+`transforms_camera`. `train_filenames` and `test_filenames` (or `val_filenames`) name
+the split where they are given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
+import functools
 import os
 import pathlib
 from typing import Any
@@ -30,10 +32,11 @@ from jnerf.errors import InputError
 from jnerf.files import read_json_object
 from jnerf.scenes import images
 from jnerf.scenes.capture import Capture, Wishes, present, read_capture
-from jnerf.scenes.transforms_camera import intrinsics_of
+from jnerf.scenes.transforms_camera import intrinsics_of, number
 from jnerf.structs import Scene
 
 FILE = "transforms.json"
+DEPTH_UNIT = "depth_unit_scale_factor"
 SPLIT_FILES = {split: f"transforms_{split}.json" for split in ("train", "val", "test")}
 SUFFIXES = ("", ".png", ".jpg", ".jpeg")  # Blender's files leave the suffix out
 # The scenes of NeRF's Blender set lie in this box and are seen from this far.
@@ -78,14 +81,17 @@ def load_transforms(path: str | pathlib.Path, wishes: Wishes = Wishes(), *,
   kept, notes = present([frame.path for frame in frames],
                         [frame.place for frame in frames], wishes.strict)
   frames = [frames[i] for i in kept]
-  depth = dict(_named_files(root, frames, "depth_file_path"))
+  depth, unit = dict(_named_files(root, frames, "depth_file_path")), _depth_unit(frames)
   if depth:
-    notes = ["depth in millimetres", *notes]
+    notes = [f"depth in units of {unit:g}" if unit else
+             "depth in millimetres, in metres where of floats", *notes]
   return read_capture(Capture(
       layout="Blender" if blender else "nerfstudio", root=root,
       paths=[frame.path for frame in frames], places=[frame.place for frame in frames],
       poses=np.stack([frame.pose for frame in frames]), intrinsics=_intrinsics(frames),
       split=[frame.split for frame in frames], depth=depth,
+      read_depth=functools.partial(
+          images.read_depth, units_per_metre=1 / unit if unit else None),
       mask=dict(_named_files(root, frames, "mask_path")),
       extent=BLENDER_EXTENT if blender else None,
       notes=["poses camera-to-world turned from OpenGL to OpenCV axes", *notes]), wishes)
@@ -100,6 +106,17 @@ def _intrinsics(frames: Sequence[Frame]) -> np.ndarray:
     raise InputError(f"{frames[odd].place}: camera_model is another than "
                      "frames[0]'s; a scene has fisheye cameras only, or none")
   return np.stack(rows)
+
+
+def _depth_unit(frames: Sequence[Frame]) -> float | None:
+  """What a 1 in the depth files is in the poses' unit, where the capture says."""
+  units = [number(frame.camera, DEPTH_UNIT, frame.place)
+           if DEPTH_UNIT in frame.camera else None for frame in frames]
+  for unit, frame in zip(units, frames, strict=True):
+    if unit != units[0] or (unit is not None and not 1e-9 < unit < 1e9):
+      raise InputError(f"{frame.place}: {DEPTH_UNIT} is {unit}; give one above 0 for all "
+                       "frames, 0.001 for millimetres")
+  return units[0]
 
 
 def _one_file(root: pathlib.Path) -> list[Frame]:

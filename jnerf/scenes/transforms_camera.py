@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -39,15 +40,15 @@ def intrinsics_of(camera: Mapping[str, Any], full_size: tuple[int, int],
     named = "one with k4" if model in MODELS else model
     raise InputError(f"{place}: camera_model is {named!r}, known are "
                      f"{', '.join(MODELS)}, {FISHEYE}; undistort the images first")
-  size = tuple(_number(camera, key, place, default)
+  size = tuple(number(camera, key, place, default)
                for key, default in zip(("w", "h"), full_size, strict=True))
   focal_x = _focal(camera, "x", size[0], place)
   focal_y = (_focal(camera, "y", size[1], place)
              if {"fl_y", "camera_angle_y"} & set(camera) else focal_x)
-  centre = [_number(camera, key, place, extent / 2)
+  centre = [number(camera, key, place, extent / 2)
             for key, extent in zip(("cx", "cy"), size, strict=True)]
   terms = FISHEYE_TERMS if fisheye else DISTORTION
-  lens = [_number(camera, key, place, 0.0) for key in terms]
+  lens = [number(camera, key, place, 0.0) for key in terms]
   return resized([focal_x, focal_y, *centre, *lens], size, full_size, place)
 
 
@@ -55,23 +56,24 @@ def _focal(camera: Mapping[str, Any], axis: str, extent: float, place: str) -> f
   """Focal length in pixels from `fl_x`, else from the angle `camera_angle_x`."""
   length, angle = f"fl_{axis}", f"camera_angle_{axis}"
   if length in camera:
-    focal = _number(camera, length, place)
+    focal = number(camera, length, place)
     if not focal > 0:
       raise InputError(f"{place}: {length} is {focal:g}; a focal length is above 0")
     return focal
   if angle not in camera:
     raise InputError(f"{place}: has no focal length; give {length} or {angle}, in the "
                      "frame or for all of them")
-  radians = _number(camera, angle, place)
+  radians = number(camera, angle, place)
   if not 0 < radians < math.pi:
     raise InputError(f"{place}: {angle} is {radians:g}; give radians between 0 and pi")
   return extent / 2 / math.tan(radians / 2)
 
 
-def _number(camera: Mapping[str, Any], key: str, place: str,
-            default: float | None = None) -> float:
+def number(camera: Mapping[str, Any], key: str, place: str,
+           default: float | None = None) -> float:
+  """The finite number under `key`; `InputError`, naming the place, for anything else."""
   value = camera.get(key, default)
-  number = isinstance(value, int | float) and not isinstance(value, bool)
-  if not number or not math.isfinite(value):
+  is_number = isinstance(value, int | float) and not isinstance(value, bool)
+  if not is_number or not -sys.float_info.max <= value <= sys.float_info.max:
     raise InputError(f"{place}: {key} is {value!r}; give a finite number")
   return float(value)

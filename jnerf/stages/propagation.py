@@ -53,8 +53,10 @@ def propagate(session: Session) -> str:
                    disable=not sys.stderr.isatty()):
     flat, = renderer.map(params, views.rays_of_view(scene, view), scores)
     finished = assignment.finish(flat.reshape(height, width, -1))
-    write_label_png(folder / f"{scene.frames[view]}.png",
-                    np.asarray(label_map(finished, np.array(labels.classes))))
+    classes = np.asarray(label_map(finished, np.array(labels.classes)))
+    if scene.mask is not None:  # what the scene does not hold is void
+      classes = np.where(scene.mask[view], classes, 0)
+    write_label_png(folder / f"{scene.frames[view]}.png", classes)
   session.workdir.mark_done(
       "propagate", seconds=time.perf_counter() - began, clicks=len(labels.class_ids),
       protocol=label_set.protocol, labels=name, peak_memory_bytes=peak_memory_bytes())
