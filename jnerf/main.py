@@ -12,13 +12,13 @@ import argparse
 import inspect
 import sys
 
-from jnerf.config import validate
 from jnerf.errors import InputError
 from jnerf.stages import modes
 from jnerf.stages.experiment import load_experiment, override
 from jnerf.stages.session import Session
 from jnerf.stages.workdir import Workdir
 from jnerf.training.compilation import enable_compilation_cache
+from jnerf.validation import validate
 
 
 def main(argv: list[str]) -> None:

@@ -179,13 +179,19 @@ class Scene:
 class FeatureMaps:
   """Visual features of every view on their own patch grid.
 
-  grid: `[V, h, w, F]` float16 or float32; cell `(i, j)` describes the patch
-    centred at `((j + 0.5) / w, (i + 0.5) / h)` of the image's extent.
-  source: what made them: `local`, `precomputed`, ... (names table rows).
+  grid: `[V, h, w, F]` float16 or float32.
+  source: what made them: `local`, `precomputed`, `dino-vits8`, ... (names table rows).
+  extent: `(x0, y0, x1, y1)`, the part of the image that the cells tile evenly, in
+    fractions of its width and height; cell `(i, j)` describes the patch centred at
+    `(x0 + (j + 0.5) (x1 - x0) / w, y0 + (i + 0.5) (y1 - y0) / h)`.
+  origin: where they are kept and what they took, for people (one line).
   """
 
   grid: Array
   source: str = struct.field(pytree_node=False, default="")
+  extent: tuple[float, float, float, float] = struct.field(
+      pytree_node=False, default=(0.0, 0.0, 1.0, 1.0))
+  origin: str = struct.field(pytree_node=False, default="")
 
 
 @struct.dataclass

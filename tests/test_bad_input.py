@@ -11,7 +11,7 @@ import tiny_replica
 
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import clicks, images, load
+from jnerf.scenes import clicks, feature_choice, images, load
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def complaint(root, **settings) -> str:
   config.scene.path = str(root)
   config.scene.update(settings)
   with pytest.raises(InputError) as error:
-    load.load_features(config, load.load_scene(config))
+    feature_choice.load_features(config, load.load_scene(config))
   message = str(error.value)
   assert "\n" not in message and len(message) < 500
   return message

@@ -2,8 +2,9 @@
 
 import pytest
 
-from jnerf.config import default_config, validate
+from jnerf.config import default_config
 from jnerf.errors import InputError
+from jnerf.validation import validate
 
 
 def test_defaults_are_valid():

@@ -79,6 +79,24 @@ def test_fused_features_and_normals_go_into_the_batches(root, tmp_path):
   assert plain.normals is None and plain.distance is None
 
 
+def test_geometry_is_at_the_cells_of_a_grid_on_part_of_the_image(root, tmp_path):
+  """Measured depth that tells its pixel: cells of 2 x 2 pixels, from (2, 4) on."""
+  some = session(root, tmp_path, geometry="sensor", fuse_features=True)
+  scene, maps = some.scene, some.features
+  some.scene = scene.replace(depth=np.tile(
+      np.arange(96, dtype=np.float32).reshape(8, 12) + 1, (6, 1, 1)))
+  some.features = maps.replace(
+      grid=maps.grid[:, :2, :5], extent=(2 / 12, 4 / 8, 1, 1))
+  _, intrinsics = grid_of(session(root, tmp_path))
+  intrinsics[:, 2:4] -= [1, 2]
+  params = some.initial_params("fit")
+  data = pairing.pair_data(some, params)
+  depth = np.tile(some.scene.depth[0, 5::2, 3::2], (len(scene.train), 1, 1))
+  np.testing.assert_array_equal(data.features, fusion.fuse(
+      some.features.grid[scene.train], depth, data.cam_to_world, intrinsics))
+  assert data.features_extent == some.features.extent
+
+
 def test_hints_draw_batches_from_few_views(root, tmp_path):
   (tmp_path / "segments").mkdir()
   Image.fromarray(np.full((8, 12), 7, np.uint8)).save(tmp_path / "segments" / "rgb_2.png")

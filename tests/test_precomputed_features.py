@@ -11,7 +11,7 @@ import tiny_replica
 
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import load, precomputed_features
+from jnerf.scenes import feature_choice, load, precomputed_features
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 RNG = np.random.default_rng(0)
@@ -111,7 +111,7 @@ def test_auto_takes_the_file_in_the_folder_else_local(tmp_path):
 
   def source(**settings):
     config.features.update({"kind": "auto", "path": "", **settings})
-    return load.load_features(config, scene).source
+    return feature_choice.load_features(config, scene).source
 
   assert default_config().features.kind == "auto"
   assert source() == "local"
@@ -121,7 +121,7 @@ def test_auto_takes_the_file_in_the_folder_else_local(tmp_path):
   names, grid = [str(i) for i in range(8)], np.repeat(GRID, 3, axis=0)[:8]
   save(root / "mine.npz", names, grid)
   assert source() == source(kind="precomputed") == "precomputed"
-  np.testing.assert_array_equal(load.load_features(config, scene).grid, grid)
+  np.testing.assert_array_equal(feature_choice.load_features(config, scene).grid, grid)
   assert source(kind="local") == "local"
   save(root / "second.npz", names, grid)
   with pytest.raises(InputError, match=r"mine\.npz, second\.npz"):

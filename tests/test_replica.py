@@ -167,6 +167,8 @@ def test_area_resize_equals_a_loop_over_overlaps():
 def test_nearest_resize_takes_the_pixel_at_the_centre():
   image = np.arange(6 * 9).reshape(6, 9)
   np.testing.assert_array_equal(images.resize_nearest(image, (3, 2)), image[1::3, 1::3])
+  part = images.resize_nearest(image, (2, 1), extent=(1 / 3, 1 / 2, 1, 1))
+  np.testing.assert_array_equal(part, image[4:5, 4::3])
 
 
 @pytest.mark.parametrize("mode, value, expected", [

@@ -78,6 +78,7 @@ def test_uneven_captures_are_trained_and_labelled_where_there_is_a_picture(tmp_p
                           scene.cam_to_world[3], scene.intrinsics[3], xnp=np)
   np.testing.assert_allclose(xy, cameras.pixel_centres(12, 12).reshape(-1, 2), atol=1e-3)
   full = stacks.full_photo(scene, 3, 0.5)
-  assert full.shape == (12, 8, 3)
+  np.testing.assert_allclose(full[:, :8], 200 / 255, rtol=1e-6)
+  assert full.shape == (12, 12, 3) and (full[:, 8:] == 0.5).all()
   half = transforms.load_transforms(root, Wishes(width=6))
   np.testing.assert_allclose(half.intrinsics[3], [5, 5.5, 1.5, 3.125])

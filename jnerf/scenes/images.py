@@ -159,11 +159,17 @@ def resize_area(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
   return _area_means(rows.swapaxes(0, 1), size[0]).swapaxes(0, 1)
 
 
-def resize_nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  """`image [H, W]` at `size`: the pixel that holds each output pixel's centre."""
+def resize_nearest(image: np.ndarray, size: tuple[int, int],
+                   extent=(0.0, 0.0, 1.0, 1.0)) -> np.ndarray:
+  """`image [H, W]` at `size`: the pixel that holds each output pixel's centre.
+
+  extent: `x0, y0, x1, y1`, the part of the image that is wanted, in fractions of it.
+  """
+  x0, y0, x1, y1 = extent
   rows, columns = (
-      ((np.arange(new) + 0.5) * old / new).astype(np.int64)
-      for old, new in zip(image.shape, (size[1], size[0]), strict=True))
+      (((np.arange(new) + 0.5) * (high - low) / new + low) * old).astype(np.int64)
+      for old, new, low, high in zip(
+          image.shape, (size[1], size[0]), (y0, x0), (y1, x1), strict=True))
   return image[rows[:, None], columns[None, :]]
 
 

@@ -1,7 +1,7 @@
-"""From the config to a scene and its visual features.
+"""From the config to a scene.
 
-The only place below `jnerf.main` and the stages that sees `config`; everything
-it calls takes explicit arguments.
+With `feature_choice` the only place below `jnerf.main` and the stages that sees
+`config`; everything it calls takes explicit arguments.
 """
 
 from __future__ import annotations
@@ -13,18 +13,9 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
-from jnerf.scenes import (
-  colmap,
-  local_features,
-  nice_slam,
-  precomputed_features,
-  replica,
-  room,
-  scannet,
-  transforms,
-)
+from jnerf.scenes import colmap, nice_slam, replica, room, scannet, transforms
 from jnerf.scenes.capture import Wishes
-from jnerf.structs import FeatureMaps, Scene
+from jnerf.structs import Scene
 
 
 class Layout(NamedTuple):
@@ -100,29 +91,6 @@ def _wishes(settings: ConfigDict) -> Wishes:
       test=(settings.test_every, settings.test_offset), near=settings.near,
       far=settings.far, bounds=tuple(settings.bounds), strict=settings.strict,
       unbounded={"yes": True, "no": False, "auto": None}[settings.unbounded])
-
-
-def load_features(config: ConfigDict, scene: Scene) -> FeatureMaps:
-  """Features of all views of `scene` as `config.features` says.
-
-  `kind = "auto"` takes the file named or lying in the scene's folder, and the
-  local statistics where there is none.
-  """
-  settings = config.features
-  if settings.kind not in ("auto", "local", "precomputed"):
-    raise InputError(f"features.kind={settings.kind!r}: give auto, local or precomputed")
-  if settings.kind != "local":
-    path = settings.path
-    if not path and config.scene.path:
-      path = precomputed_features.find_features_file(config.scene.path)
-    if path:
-      return precomputed_features.load_features_file(path, scene.frames)
-    if settings.kind == "precomputed":
-      folder = config.scene.path or "the procedural room"
-      raise InputError(f"features.path: {folder} has no .npz with `features` and "
-                       "`names`; name one, or set features.kind=local")
-  return local_features.local_features(
-      scene.images, stride=settings.local.stride, scales=tuple(settings.local.scales))
 
 
 def _recognise(path: str) -> tuple[str, str]:

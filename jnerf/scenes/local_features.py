@@ -73,7 +73,7 @@ def local_features(images: np.ndarray, *, stride: int = 4,
   rows = (rows - rows.mean(0)) / np.where(spread > 1e-6, spread, 1.0) * weights
   features = _kernel_rows(rows, num_channels, generator)
   return FeatureMaps(grid=features.reshape(*grid.shape[:3], -1).astype(np.float16),
-                     source="local")
+                     source="local", origin="made anew where needed")
 
 
 def _describe(image, stride, scales) -> tuple[np.ndarray, np.ndarray]:

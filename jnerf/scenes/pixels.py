@@ -24,6 +24,7 @@ class PixelData:
   images: `[V, H, W, 3]` float32 in [0, 1].
   cam_to_world: `[V, 4, 4]` float32; intrinsics: `[V, 4, 8 or 9]` float32.
   features: `[V, h, w, F]` visual features on their patch grid, or None.
+  features_extent: the part of an image that the grid covers, `FeatureMaps.extent`.
   labels: `[V, H, W]` int32 ground-truth classes, only for the oracle, or None.
   alpha: `[V, H, W]` float32 opacity, where `images` are over black; or None.
   distance: `[V, H, W]` float32 measured distance along the rays, 0 = none; or None.
@@ -41,6 +42,8 @@ class PixelData:
   near: float = struct.field(pytree_node=False)
   far: float = struct.field(pytree_node=False)
   features: Array | None = None
+  features_extent: tuple[float, float, float, float] = struct.field(
+      pytree_node=False, default=(0.0, 0.0, 1.0, 1.0))
   labels: Array | None = None
   alpha: Array | None = None
   distance: Array | None = None
@@ -72,12 +75,14 @@ def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
     distance = np.stack([
         scene.depth[view] * cameras.distance_per_depth(scene.intrinsics[view], scene.size)
         for view in views]).astype(np.float32)
+  maps = feature_maps or FeatureMaps(grid=None)
   return PixelData(
       images=scene.images[views],
       cam_to_world=scene.cam_to_world[views].astype(np.float32),
       intrinsics=scene.intrinsics[views].astype(np.float32),
       near=float(scene.near), far=float(scene.far),
-      features=None if feature_maps is None else feature_maps.grid[views],
+      features=None if maps.grid is None else maps.grid[views],
+      features_extent=maps.extent,
       labels=scene.semantic[views] if with_labels else None,
       alpha=None if scene.alpha is None else scene.alpha[views], distance=distance,
       segments=None if segments is None else segments[views],
@@ -130,8 +135,9 @@ def gather_batch(data: PixelData, pixels, xnp=jnp, background=None) -> Batch:
   def on_grid(grid):
     if grid is None:
       return None
-    extent = xnp.array([data.shape[:0:-1]], xnp.float32)
-    return precomputed_features.sample_features(grid, view, xy / extent, xnp)
+    size = xnp.array([data.shape[:0:-1]], xnp.float32)
+    return precomputed_features.sample_features(grid, view, xy / size, xnp,
+                                                data.features_extent)
 
   def of_pixels(stack):
     return None if stack is None else stack[view, row, column]

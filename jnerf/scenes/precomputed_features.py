@@ -28,6 +28,19 @@ def load_features_file(path: str | pathlib.Path, frames: Sequence[str]) -> Featu
   where a frame has none.
   """
   features, names = _read(path)
+  grid = features[match_frames(path, names, frames)]
+  if not np.isfinite(grid).all():
+    raise InputError(f"{path}: features hold numbers that are not finite in half "
+                     "precision; compute them again")
+  return FeatureMaps(grid=grid, source="precomputed", origin=str(path))
+
+
+def match_frames(path: str | pathlib.Path, names: Sequence[str],
+                 frames: Sequence[str]) -> list[int]:
+  """For each of `frames` the number of its name among `names`.
+
+  Raises `InputError`, about `path`, where a frame has none or two names are one.
+  """
   by_key: dict[str, int] = {}
   for i, name in enumerate(names):
     first = by_key.setdefault(frame_key(name), i)
@@ -41,11 +54,7 @@ def load_features_file(path: str | pathlib.Path, frames: Sequence[str]) -> Featu
         f"{path}: has no features for {len(missing)} of {len(frames)} frames "
         f"({', '.join(missing[:3])}{more}; its names are like {names[0]!r}); compute "
         "them for this capture, or set features.kind=local")
-  grid = features[[by_key[frame_key(frame)] for frame in frames]]
-  if not np.isfinite(grid).all():
-    raise InputError(f"{path}: features hold numbers that are not finite in half "
-                     "precision; compute them again")
-  return FeatureMaps(grid=grid, source="precomputed")
+  return [by_key[frame_key(frame)] for frame in frames]
 
 
 def find_features_file(folder: str | pathlib.Path) -> pathlib.Path | None:
@@ -68,16 +77,17 @@ def find_features_file(folder: str | pathlib.Path) -> pathlib.Path | None:
   return found[0] if found else None
 
 
-def sample_features(grid, view, xy, xnp=jnp):
+def sample_features(grid, view, xy, xnp=jnp, extent=(0.0, 0.0, 1.0, 1.0)):
   """`[N, F]` float32 features, bilinear between the centres of their patches.
 
-  grid: `[V, h, w, F]`; view: `[N]` integers; xy: `[N, 2]` in [0, 1], the image's
-  extent from its top left corner. Beyond the outermost centres the outermost
-  patch holds.
+  grid: `[V, h, w, F]`; view: `[N]` integers; xy: `[N, 2]` in [0, 1], the whole
+  image from its top left corner; extent: `FeatureMaps.extent`. Beyond the outermost
+  centres the outermost patch holds.
   """
   height, width = grid.shape[1:3]
-  column, right, right_share = _neighbours(xy[:, 0], width, xnp)
-  row, below, below_share = _neighbours(xy[:, 1], height, xnp)
+  x0, y0, x1, y1 = extent
+  column, right, right_share = _neighbours((xy[:, 0] - x0) / (x1 - x0), width, xnp)
+  row, below, below_share = _neighbours((xy[:, 1] - y0) / (y1 - y0), height, xnp)
 
   def corner(i, j):
     return grid[view, i, j].astype(xnp.float32)

@@ -125,14 +125,19 @@ def read_stack(paths: Sequence[pathlib.Path], read: Callable, resize: Callable,
 
 
 def full_photo(scene: Scene, view: int, background: float) -> np.ndarray:
-  """`[H, W, 3]` photograph of one view as its file has it, else as the scene has it.
+  """`[H, W, 3]` photograph of one view at `scene.full_size`, as its file has it.
 
-  background: grey level behind transparent parts.
+  background: grey level behind transparent parts, and beside a file that is smaller
+    than others. A scene without files gives the image that it has.
   """
   if not scene.files:
     return scene.photos([view], background)[0]
   rgba = images.read_rgba(scene.files[view])
-  return rgba[..., :3] + np.float32(background) * (1 - rgba[..., 3:])
+  width, height = scene.full_size
+  photo = np.full((height, width, 3), background, np.float32)
+  photo[:rgba.shape[0], :rgba.shape[1]] *= 1 - rgba[..., 3:]
+  photo[:rgba.shape[0], :rgba.shape[1]] += rgba[..., :3]
+  return photo
 
 
 def picture_size(scene: Scene, view: int) -> Size:

@@ -74,4 +74,5 @@ def _check_shaping(session: Session) -> None:
                      "depth; set it to field")
   session.recipe(oracle=False)
   # Reads and checks the files, and keeps them for shaping.
-  session.features, session.hints  # noqa: B018
+  session.check_features()
+  session.hints  # noqa: B018

@@ -22,7 +22,7 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.labeling import views
-from jnerf.scenes import pixels, precomputed_features
+from jnerf.scenes import feature_folders, pixels
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.machine import device_memory_bytes, host_memory_bytes, others_load
 from jnerf.stages.session import Session, num_bytes
@@ -94,13 +94,13 @@ def stand_in_features(session: Session) -> FeatureMaps:
 
 
 def features_file(session: Session):
-  """The file of precomputed features that the config leads to, or None."""
+  """The file or folder of precomputed features that the config leads to, or None."""
   settings, folder = session.config.features, session.config.scene.path
   if settings.kind not in ("auto", "precomputed"):
     return None
   if settings.path or not folder:
     return settings.path or None
-  return precomputed_features.find_features_file(folder)
+  return feature_folders.find_features(folder)
 
 
 def time_stage(session: Session, stage: str, machine: dict) -> dict:

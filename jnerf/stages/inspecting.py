@@ -1,4 +1,4 @@
-"""The mode `inspect`: what is in a capture, before any time is spent on it."""
+"""The modes `inspect` and `features`: what is in a capture, before a field is fitted."""
 
 from __future__ import annotations
 
@@ -49,3 +49,15 @@ def _save(path: pathlib.Path, picture: np.ndarray) -> None:
   buffer = io.BytesIO()
   Image.fromarray(picture).save(buffer, format="PNG")
   write_atomically(path, buffer.getvalue())
+
+
+def describe_features(session: Session) -> str:
+  """Says what the features are and where; makes those of a network first."""
+  maps = session.features
+  num, rows, columns, channels = maps.grid.shape
+  text = (f"features: {maps.source}, {num} views, {rows}x{columns} cells of {channels} "
+          f"channels, {maps.grid.nbytes / 1e6:.3g} MB, {maps.origin}")
+  if session.config.features.kind == "vit":
+    text += ("\nthe other modes find them in this --workdir, in an environment without "
+             "PyTorch too")
+  return text

@@ -102,4 +102,4 @@ def pairs_name(session: Session, field: str) -> str | None:
   joined = {"fused": shape.fuse_features, "color": shape.color_scale,
             "position": shape.position_scale, "normal": shape.normal_scale,
             "hints": shape.hints}
-  return "+".join([session.features.source, *(n for n, used in joined.items() if used)])
+  return "+".join([session.features_source, *(n for n, used in joined.items() if used)])

@@ -27,6 +27,14 @@ def inspect(session: Session) -> str:
   return f"{text}\ncontact_sheet.png, cameras.png, inspection.json: {folder}"
 
 
+def features(session: Session) -> str:
+  """Makes the visual features alone."""
+  checks.check(session, (), keep=())
+  session.check_features()
+  with session.workdir.lock():
+    return inspecting.describe_features(session)
+
+
 def fit(session: Session) -> str:
   """Fits the plain field."""
   checks.check(session, ("fit",), TRAINED)
@@ -129,5 +137,5 @@ def _evaluate(session):
   return f"metrics: {workdir.path / 'metrics.json'}\nreport: {report}"
 
 
-MODES = {"run": run, "inspect": inspect, "fit": fit, "shape": shape,
+MODES = {"run": run, "inspect": inspect, "features": features, "fit": fit, "shape": shape,
          "propagate": propagate, "evaluate": evaluate, "render": render}

@@ -32,8 +32,8 @@ def pair_data(session: Session, params) -> pixels.PixelData:
     return data
   height, width = maps.grid.shape[1:3]
   intrinsics = surfaces.cells_as_pixels(
-      scene.intrinsics[scene.train], scene.size, (width, height))
-  depth = grid_depth(session, params, intrinsics, (width, height))
+      scene.intrinsics[scene.train], scene.size, (width, height), maps.extent)
+  depth = grid_depth(session, params, intrinsics, (width, height), maps.extent)
   if shape.fuse_features:
     data = data.replace(features=fusion.fuse(
         data.features, depth, data.cam_to_world, intrinsics))
@@ -45,11 +45,12 @@ def pair_data(session: Session, params) -> pixels.PixelData:
 
 
 def grid_depth(session: Session, params, intrinsics: np.ndarray,
-               grid: tuple[int, int]) -> np.ndarray:
+               grid: tuple[int, int], extent=(0.0, 0.0, 1.0, 1.0)) -> np.ndarray:
   """`[T, h, w]` depth of the T training views at the cells of a `(width, height)` grid.
 
   params: of the field that renders it; where the config trusts the sensor, only what
-    that does not know. intrinsics: `[T, 4, 8 or 9]` in cells.
+    that does not know. intrinsics: `[T, 4, 8 or 9]` in cells. extent: the part of an
+    image that the grid covers, `FeatureMaps.extent`.
   """
   scene, config = session.scene, session.config
   # Its gradients are not looked at, and so never computed.
@@ -65,6 +66,6 @@ def grid_depth(session: Session, params, intrinsics: np.ndarray,
     depth[i] = distance.reshape(grid[::-1]) / cameras.distance_per_depth(
         intrinsics[i], grid)
     if config.shape.geometry == "sensor":
-      measured = images.resize_nearest(scene.depth[view], grid)
+      measured = images.resize_nearest(scene.depth[view], grid, extent)
       depth[i] = np.where(measured > 0, measured, depth[i])
   return depth

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import functools
+import pathlib
 
 import jax
 from ml_collections import ConfigDict
@@ -17,13 +18,14 @@ import optax
 
 from jnerf.errors import InputError
 from jnerf.fields.model import Model, grid_model, mlp_model
-from jnerf.scenes import hints, load
+from jnerf.scenes import feature_choice, hints, load
 from jnerf.shaping.contrast import Recipe
 from jnerf.stages.workdir import Workdir, config_digest, environment
 from jnerf.structs import FeatureMaps, Scene
 from jnerf.training import devices
 from jnerf.training import state as state_lib
 from jnerf.training.loop import Training
+from jnerf.training.progress import ViewProgress
 from jnerf.training.state import TrainState
 from jnerf.training.step import Objective
 
@@ -67,8 +69,24 @@ class Session:
 
   @functools.cached_property
   def features(self) -> FeatureMaps:
-    """Visual features of all views."""
-    return load.load_features(self.config, self.scene)
+    """Visual features of all views; those of a network are kept in the folder."""
+    with ViewProgress("features") as progress:
+      return feature_choice.load_features(
+          self.config, self.scene, self._features_folder, self.background(),
+          progress.on_views)
+
+  def check_features(self) -> None:
+    """Raises InputError where `features` cannot be had. Leaves for later what is long."""
+    if self.config.features.kind == "vit":
+      feature_choice.check_vit(
+          self.config, self.scene, self._features_folder, self.background())
+    else:
+      self.features  # noqa: B018 - reads and checks them, kept for shaping
+
+  @property
+  def features_source(self) -> str:
+    """`features.source`, without making features for it."""
+    return feature_choice.features_source(self.config) or self.features.source
 
   @functools.cached_property
   def hints(self) -> np.ndarray | None:
@@ -148,6 +166,10 @@ class Session:
         self.model, self.optimizer(stage), key), jax.random.key(0))
     sharding = devices.replicated(devices.data_mesh())
     return jax.tree.map(lambda leaf: leaf.update(sharding=sharding), shapes)
+
+  @property
+  def _features_folder(self) -> pathlib.Path:
+    return self.workdir.path / "features"
 
   def _held(self, keep: Sequence[str]) -> list[str]:
     held = self.workdir.held_stages()

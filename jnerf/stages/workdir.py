@@ -1,7 +1,8 @@
 """The working folder of a run: what is in it, what is done, and for which config.
 
 Layout: `config.json`, `metrics.json`, `checkpoints/<stage>/`, `curves/<stage>.json`,
-`tensorboard/<stage>/`, `labels/<name>/`, `renders/`, `report.html`.
+`tensorboard/<stage>/`, `labels/<name>/`, `renders/`, `report.html`, and `features/`
+of a network, which no config can contradict (`jnerf.scenes.feature_cache`).
 
 A stage is *done* when its entry in metrics.json's `stages` holds `seconds`, which
 is written last; it is *begun* when it has a checkpoint. What a stage's results
@@ -45,7 +46,7 @@ DEPENDS = {
     "propagate": (*_SHAPE, "label"),
     "evaluate": (*_SHAPE, "label"),
 }
-_IGNORED = ("shape.oracle",)
+_IGNORED = ("shape.oracle", "features.vit.batch", "features.vit.device")
 
 
 class Workdir:

@@ -81,6 +81,32 @@ class Progress:
     self._printed, self._printed_step = time.monotonic(), self._step
 
 
+class ViewProgress:
+  """Shows how many views are done, where there turn out to be any to do.
+
+  Use it as a context manager.
+  """
+
+  def __init__(self, title: str):
+    self._title = title
+    self._bar: Progress | None = None
+
+  def __enter__(self) -> ViewProgress:
+    return self
+
+  def __exit__(self, *unused) -> None:
+    if self._bar is not None:
+      self._bar.close()
+
+  def on_views(self, done: int, total: int) -> None:
+    """Says that `done` of `total` views are done; the first call starts the clock."""
+    if self._bar is None:
+      self._bar = Progress(self._title, total=total, start=done)
+      self._start, self._began = done, time.monotonic()
+    elif seconds := time.monotonic() - self._began:
+      self._bar.update(done, {"images/s": (done - self._start) / seconds})
+
+
 def _clock(seconds: float) -> str:
   minutes, seconds = divmod(round(seconds), 60)
   hours, minutes = divmod(minutes, 60)
