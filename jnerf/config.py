@@ -46,6 +46,7 @@ def _scene() -> ConfigDict:
   scene.near = 0.0  # 0: from depth, else from the cameras
   scene.far = 0.0
   scene.unbounded = "auto"  # yes | no; auto: photographs whose box nobody gives
+  scene.ndc = "auto"  # yes | no; auto: mlp field, unbounded, cameras face one way
   scene.strict = False  # whether a frame without its image is an error
   scene.bounds = ()  # xmin, ymin, zmin, xmax, ymax, zmax; () = as near and far
   scene.room = ConfigDict()  # the procedural room
@@ -175,6 +176,7 @@ def _runtime() -> ConfigDict:
 _CHOICES = {
     "scene.format": ("auto", "room", "replica", "nerfstudio", "blender"),
     "scene.unbounded": ("auto", "yes", "no"),
+    "scene.ndc": ("auto", "yes", "no"),
     "field.kind": ("grid", "mlp"),
     "field.grid.interpolation": ("tetrahedral", "trilinear"),
     "fit.background": ("random", "black", "white", "grey"),
