@@ -34,7 +34,7 @@ def default_config() -> ConfigDict:
 
 def _scene() -> ConfigDict:
   scene = ConfigDict()
-  scene.format = "auto"  # auto | room | replica | nerfstudio | blender
+  scene.format = "auto"  # auto | room | replica | nerfstudio | blender | llff
   scene.path = ""  # folder of the capture; unused by the procedural room
   scene.width = 0  # working width in pixels; 0 keeps the files' own
   scene.max_pixels = 0  # without a width: halve until V*H*W is below; 0 = never
@@ -174,7 +174,7 @@ def _runtime() -> ConfigDict:
 
 
 _CHOICES = {
-    "scene.format": ("auto", "room", "replica", "nerfstudio", "blender"),
+    "scene.format": ("auto", "room", "replica", "nerfstudio", "blender", "llff"),
     "scene.unbounded": ("auto", "yes", "no"),
     "scene.ndc": ("auto", "yes", "no"),
     "field.kind": ("grid", "mlp"),

@@ -115,7 +115,7 @@ def resized(intrinsics: np.ndarray, size: tuple[float, float],
   sizes are of different shape, and so one was not resized to the other.
   """
   if min(size) < 1 or abs(size[0] * full_size[1] - size[1] * full_size[0]) > max(
-      full_size):  # a resize rounds to whole pixels
+      *size, *full_size):  # a resize rounds to whole pixels
     raise InputError(f"{place}: w x h is {size[0]:g}x{size[1]:g}, but the images are "
                      f"{full_size[0]}x{full_size[1]}; give the size that the focal "
                      "length is for")

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
 from jnerf.scenes import (
+  llff,
   local_features,
   precomputed_features,
   replica,
@@ -47,6 +48,8 @@ LAYOUTS = {
     "blender": Layout(
         transforms.is_blender, transforms.SPLIT_FILES["train"],
         lambda path, wishes, _: transforms.load_transforms(path, wishes, blender=True)),
+    "llff": Layout(llff.is_llff, llff.FILE,
+                   lambda path, wishes, _: llff.load_llff(path, wishes)),
 }
 FORMATS = ("auto", "room", *LAYOUTS)
 
