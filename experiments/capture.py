@@ -1,7 +1,8 @@
 """Any capture in a layout that is recognised: give its folder, all else follows.
 
 What: fit and shape a capture of one's own; with a clicks file also labels. Layouts:
-Replica, nerfstudio or instant-ngp (transforms.json), Blender (transforms_train.json).
+Replica, nerfstudio or instant-ngp (transforms.json), Blender (transforms_train.json),
+LLFF (poses_bounds.npy).
 
   python -m jnerf.main --config=experiments/capture.py \
       --config.scene.path=DATA/fox --workdir=runs/fox [--mode=inspect]

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 import pathlib
+import tokenize
 import warnings
 
 import numpy as np
@@ -60,7 +61,7 @@ def load_llff(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene:
       layout="LLFF", root=root, paths=paths, places=places, poses=poses,
       intrinsics=np.stack([_intrinsics(*numbers, path, place) for numbers, path, place
                            in zip(size_focal, paths, places, strict=True)]),
-      extent=_extent(poses, size_focal, depths, wishes.unbounded),
+      extent=seen_extent(poses, size_focal, depths, wishes.unbounded),
       notes=["poses turned from LLFF's to OpenCV axes",
              f"files in {paths[0].parent.name}/"]), wishes)
 
@@ -72,11 +73,11 @@ def _read_rows(file: pathlib.Path) -> np.ndarray:
       warnings.simplefilter("ignore")  # of a header that an old NumPy wrote
       rows = np.lib.format.open_memmap(file, mode="r")
   except (OSError, ValueError, TypeError, OverflowError, SyntaxError, MemoryError,
-          EOFError, RecursionError) as error:
+          EOFError, RecursionError, tokenize.TokenError) as error:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     raise InputError(f"{file}: cannot be read as an .npy file ({reason}); copy it again, "
                      "or have LLFF write it anew") from None
-  if rows.ndim != 2 or rows.shape[1] != 17 or rows.dtype.kind != "f":
+  if rows.ndim != 2 or rows.shape[1] != 17 or not len(rows) or rows.dtype.kind != "f":
     raise InputError(f"{file}: is {rows.dtype}{list(rows.shape)}, but floating-point "
                      "[V, 17] is needed; have LLFF write it anew")
   return np.array(rows, np.float64)
@@ -116,10 +117,11 @@ def _intrinsics(height: float, width: float, focal: float, path: pathlib.Path,
                  images.image_size(path), place)
 
 
-def _extent(poses: np.ndarray, size_focal: np.ndarray, depths: np.ndarray,
-            unbounded: bool) -> tuple[float, float, np.ndarray]:
-  """`(near, far, bounds)` along rays, from depths along z.
+def seen_extent(poses: np.ndarray, size_focal: np.ndarray, depths: np.ndarray,
+                unbounded: bool) -> tuple[float, float, np.ndarray]:
+  """`(near, far, bounds)` along rays of views that see from `depths [V, 2]` along z.
 
+  poses: `[V, 4, 4]`; size_focal: `[V, 3]` height, width and focal length in pixels.
   Bounded: the box of all that views see between their depths. Else, where cameras face
   one way, the box ends about where the nearest things begin: beyond it cells grow with
   distance, as what a pixel sees does. Empty where they do not: then cameras tell it.
