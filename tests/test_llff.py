@@ -77,7 +77,8 @@ def test_copies_may_have_rounded_sizes(root):
 
 
 def test_files_of_other_kinds_and_single_precision(root):
-  (root / "images" / ".DS_Store").write_bytes(b"x")
+  for name in (".DS_Store", "._IMG_000.png", "notes.txt"):
+    (root / "images" / name).write_bytes(b"x")
   store(root, np.asfortranarray(stored(root).astype(">f4")))
   np.testing.assert_allclose(llff.load_llff(root).cam_to_world, tiny.poses(V), atol=1e-6)
 

@@ -193,17 +193,22 @@ class Ndc(Space):
   def edges(self, rays: Rays, num_samples: int, jitter=None):
     """From where the ray passes the near plane, or from its own near end if later."""
     depth = self._in_camera(rays.origins)[2][:, None]
-    ahead = self._in_camera(rays.origins + rays.directions)[2][:, None]
-    # A ray that hardly goes away from the cameras has no end in 1 / z.
-    slope = jnp.maximum(ahead - depth, self.MIN_SLOPE)
+    slope = self._turned(rays.directions)[2][:, None]
+    # A ray that hardly goes away from the cameras is divided as if it went a little.
+    slope = jnp.maximum(slope, self.MIN_SLOPE)
     near = jnp.clip((self.near - depth) / slope, rays.near, 0.99 * rays.far)
     behind = jnp.maximum(depth + near * slope, self.near) / slope - near
     return distances.inverse(near, rays.far, num_samples, jitter, behind=behind)
 
   def _in_camera(self, points):
-    """Coordinates `x, y, z [...]` in the reference camera."""
-    return [sum(factor * points[..., axis] for axis, factor in enumerate(row[:3]))
-            + row[3] for row in self.world_to_camera]
+    """Coordinates `x, y, z`, each `[...]`, in the reference camera."""
+    return [part + row[3] for part, row in zip(self._turned(points),
+                                               self.world_to_camera)]
+
+  def _turned(self, vectors):
+    """`x, y, z` of `vectors [..., 3]` along the axes of the reference camera."""
+    return [sum(factor * vectors[..., axis] for axis, factor in enumerate(row[:3]))
+            for row in self.world_to_camera]
 
 
 def _for(points, corner):

@@ -88,7 +88,8 @@ def _images(root: pathlib.Path, num: int) -> list[pathlib.Path]:
   folder = next((root / name for name in FOLDERS if (root / name).is_dir()), None)
   if folder is None:
     raise InputError(f"{root}: lacks the images; put them into images/")
-  paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+  paths = sorted(path for path in folder.iterdir()
+                 if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
   if len(paths) != num:
     raise InputError(f"{folder}: holds {len(paths)} images, but {root / FILE} has {num} "
                      "rows; restore what is missing, or move away what is too much")
