@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from jnerf.config import default_config
 from jnerf.fields.model import grid_model, mlp_model
+from jnerf.fields.spaces import Box
 from jnerf.shaping.contrast import Recipe
 from jnerf.stages.session import contrast_stride
 from jnerf.structs import Batch, Rays
@@ -30,7 +31,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 20, "Timed rounds, after one for warmin
 _FIELDS = flags.DEFINE_list("fields", ["grid", "mlp"], "Which fields.")
 _SLOW = flags.DEFINE_bool("general", False, "Also time vjp and sketch Jacobians.")
 
-BOUNDS = ((-2.5, -2.0, 0.0), (2.5, 2.0, 2.6))
+SPACE = Box(((-2.5, -2.0, 0.0), (2.5, 2.0, 2.6)))
 
 
 def random_batch(num_rays: int, num_features: int = 32) -> Batch:
@@ -94,7 +95,7 @@ def main(argv) -> None:
   makers = {"grid": (grid_model, _RAYS.value), "mlp": (mlp_model, _MLP_RAYS.value)}
   for name in _FIELDS.value:
     make, num_rays = makers[name]
-    times = seconds_per_step(make(BOUNDS, **config[name]), num_rays)
+    times = seconds_per_step(make(SPACE, **config[name]), num_rays)
     print(f"\n{name}, {num_rays} rays a step")
     for variant, seconds in times.items():
       print(f"  {variant:28s} {1e3 * seconds:9.1f} ms   {num_rays / seconds:12,.0f} "

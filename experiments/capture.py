@@ -2,7 +2,9 @@
 
 What: fit and shape a capture of one's own; with a clicks file also labels. Layouts:
 Replica, nerfstudio or instant-ngp (transforms.json), Blender (transforms_train.json),
-COLMAP (sparse/; needs pip install 'jacobinerf[colmap]').
+COLMAP (sparse/; needs pip install 'jacobinerf[colmap]'), LLFF (poses_bounds.npy),
+ScanNet (color/, pose/, intrinsic/), NICE-SLAM (results/, traj.txt). See
+docs/captures.md.
 
   python -m jnerf.main --config=experiments/capture.py \
       --config.scene.path=DATA/fox --workdir=runs/fox [--mode=inspect]

@@ -29,7 +29,7 @@ def default_config() -> ConfigDict:
 
 def _scene() -> ConfigDict:
   scene = ConfigDict()
-  # auto | room | replica | nerfstudio | blender | colmap | scannet | nice_slam
+  # auto | room | replica | nerfstudio | blender | colmap | llff | scannet | nice_slam
   scene.format = "auto"
   scene.path = ""  # folder of the capture; unused by the procedural room
   scene.width = 0  # working width in pixels; 0 keeps the files' own
@@ -42,6 +42,7 @@ def _scene() -> ConfigDict:
   scene.near = 0.0  # 0: from depth, else from the cameras
   scene.far = 0.0
   scene.unbounded = "auto"  # yes | no; auto: photographs whose box nobody gives
+  scene.ndc = "auto"  # yes | no; auto: mlp field, unbounded, cameras face one way
   scene.strict = False  # whether a frame without its image is an error
   scene.bounds = ()  # xmin, ymin, zmin, xmax, ymax, zmax; () = as near and far
   scene.room = ConfigDict()  # the procedural room

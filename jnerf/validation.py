@@ -11,8 +11,9 @@ from jnerf.errors import InputError
 
 _CHOICES = {
     "scene.format": ("auto", "room", "replica", "nerfstudio", "blender", "colmap",
-                     "scannet", "nice_slam"),
+                     "llff", "scannet", "nice_slam"),
     "scene.unbounded": ("auto", "yes", "no"),
+    "scene.ndc": ("auto", "yes", "no"),
     "field.kind": ("grid", "mlp"),
     "field.grid.interpolation": ("tetrahedral", "trilinear"),
     "fit.background": ("random", "black", "white", "grey"),

@@ -71,6 +71,19 @@ def test_thinning_within_its_radius_is_uniform():
                              distances.uniform(NEAR, FAR, 7), rtol=1e-6)
 
 
+@pytest.mark.parametrize("jitter", [None, -0.5, 0.4999])
+def test_inverse_is_even_in_one_over_the_distance_from_its_middle(jitter):
+  behind = np.linspace(-0.4, 5.0, N, dtype=np.float32)[:, None]
+  far = np.full((N, 1), 1e4, np.float32)
+  moved = None if jitter is None else np.full((N, 1), jitter, np.float32)
+  t = np.asarray(distances.inverse(NEAR, far, 16, moved, behind=behind))
+  assert t.shape == (N, 17) and (np.diff(t, axis=1) > 0).all()
+  np.testing.assert_array_equal(t[:, [0, -1]], np.hstack([NEAR, far]))
+  steps = np.diff(1 / (t[:, 1:-1] + behind), axis=1)
+  even = (1 / (far + behind) - 1 / (NEAR + behind)) / 16
+  np.testing.assert_allclose(steps, np.broadcast_to(even, steps.shape), rtol=2e-3)
+
+
 def test_inverse_cdf_reproduces_the_histogram():
   t, weights = histogram(1)
   share = weights / weights.sum(1, keepdims=True)

@@ -10,6 +10,7 @@ import tiny_models
 from tiny_models import quick_jit
 
 from jnerf.fields import grid_field, samplers
+from jnerf.fields.spaces import Box, Contracted
 from jnerf.rendering import compositing
 
 N, S, H = 7, 4, 16
@@ -84,45 +85,9 @@ def test_mlp_field_equals_its_formula():
     np.testing.assert_allclose(output.logits[n, s], logits, atol=1e-5)
 
 
-def test_to_unit_cube_scales_by_the_longest_side_and_stays_below_one():
-  bounds = ((1.0, 2.0, 3.0), (5.0, 4.0, 4.0))
-  points = np.float32([[1, 2, 3], [5, 4, 4], [3, 3, 3.5], [-9, 9, 99]])
-  unit = np.asarray(grid_field.to_unit_cube(points, bounds))
-  np.testing.assert_allclose(unit[:3], [[0, 0, 0], [1, 0.5, 0.25], [0.5, 0.25, 0.125]],
-                             atol=2e-6)
-  assert unit.max() < 1 and unit.min() == 0
-
-
-BOX = ((-1.0, -2.0, 0.0), (3.0, 1.0, 2.0))  # middle (1, -0.5, 1), half side 2
-
-
-def test_contraction_keeps_the_box_and_takes_in_all_of_space():
-  rng = np.random.default_rng(0)
-  inside = rng.uniform(-1, 1, (50, 3)) * 2 + [[1, -0.5, 1]]
-  np.testing.assert_allclose(grid_field.contract(inside.astype(np.float32), BOX),
-                             (inside - [[1, -0.5, 1]]) / 2, atol=1e-6)
-  far = np.array([[1 + 4, -0.5, 1], [1, -0.5 - 8, 1], [1e7, 0, 0], [5, 3.5, -3]])
-  found = np.asarray(grid_field.contract(far.astype(np.float32), BOX))
-  np.testing.assert_allclose(found, [[1.5, 0, 0], [0, -1.75, 0], [2, 0, 0],
-                                     [1.5, 1.5, -1.5]], atol=1e-5)
-  cube = grid_field.to_unit_cube(jnp.asarray(far, jnp.float32), BOX, unbounded=True)
-  np.testing.assert_allclose(cube, np.minimum((found + 2) / 4, 1), atol=1e-6)
-  assert float(jnp.max(cube)) < 1
-
-
-def test_contraction_is_one_to_one_along_rays_and_smooth_in_the_middle():
-  directions = np.random.default_rng(1).normal(size=(20, 3)).astype(np.float32)
-  scales = np.geomspace(1e-3, 1e5, 200, dtype=np.float32)
-  points = np.float32([1, -0.5, 1]) + scales[:, None, None] * directions[None]
-  found = np.abs(np.asarray(grid_field.contract(points, BOX))).max(axis=-1)
-  assert (np.diff(found, axis=0)[:150] > 0).all() and found.max() <= 2
-  middle = jnp.array([1.0, -0.5, 1.0])
-  slopes = jax.jacobian(lambda x: grid_field.contract(x, BOX))(middle)
-  np.testing.assert_allclose(slopes, np.eye(3) / 2, atol=1e-6)
-
-
 def test_an_unbounded_model_sees_beyond_its_box():
-  model = tiny_models.grid(proposal_samples=32, samples=16, unbounded=True)
+  model = tiny_models.grid(Contracted.of(tiny_models.BOUNDS), proposal_samples=32,
+                           samples=16)
   params = tiny_models.lively_params(model)
   rays = tiny_models.rays(6).replace(near=np.full((6, 1), 0.1, np.float32),
                                      far=np.full((6, 1), 100.0, np.float32))
@@ -146,44 +111,12 @@ def test_an_unbounded_model_sees_beyond_its_box():
 
 def test_grid_density_keeps_its_optical_depth_when_the_scene_is_scaled():
   raw = np.float32([-100, -2, 0, 3, 100])
-  metres = grid_field.density(raw, ((0, 0, 0), (1, 2, 4)))
-  millimetres = grid_field.density(raw, ((0, 0, 0), (1000, 2000, 4000)))
+  metres, millimetres = (grid_field.density(raw, Box(bounds).unit(raw)) for bounds in (
+      ((0, 0, 0), (1, 2, 4)), ((0, 0, 0), (1000, 2000, 4000))))
   np.testing.assert_allclose(metres[2], 1)  # four depths across the longest side
   np.testing.assert_allclose(metres[1:4], np.exp(raw[1:4]), rtol=1e-6)
   np.testing.assert_allclose(metres, 1000 * millimetres, rtol=1e-5)
   assert bool(jnp.all(jnp.isfinite(metres)))
-
-
-def slab(ray_origin, direction, near, far):
-  """Where a ray enters and leaves the box, tried out in tiny steps."""
-  t = np.linspace(near, far, 200_001)
-  points = ray_origin + t[:, None] * direction
-  low, high = tiny_models.BOUNDS
-  inside = np.all((points >= low) & (points <= high), axis=1)
-  return t[inside][[0, -1]]
-
-
-def test_clip_to_bounds_finds_where_rays_enter_and_leave():
-  rays = tiny_models.rays(N)
-  origins, directions = rays.origins.copy(), rays.directions.copy()
-  origins[0], directions[0] = [0.1, 0.2, 0.0], [0, 0, 1]  # from inside, along an axis
-  rays = rays.replace(origins=origins, directions=directions)
-  clipped = samplers.clip_to_bounds(rays, tiny_models.BOUNDS)
-  for n in range(N):
-    expected = slab(origins[n], directions[n], tiny_models.NEAR, tiny_models.FAR)
-    np.testing.assert_allclose([clipped.near[n, 0], clipped.far[n, 0]], expected,
-                               atol=1e-4)
-  np.testing.assert_allclose(clipped.far[0], 0.6, rtol=1e-6)
-
-
-def test_clip_to_bounds_keeps_a_sliver_of_rays_that_miss():
-  rays = tiny_models.rays(N)
-  for change in (dict(origins=rays.origins + 50), dict(directions=-rays.directions),
-                 dict(origins=rays.origins - np.float32([[0, 0, 500]]))):
-    clipped = samplers.clip_to_bounds(rays.replace(**change), tiny_models.BOUNDS)
-    assert bool(jnp.all(clipped.far > clipped.near))
-    assert bool(jnp.all(clipped.far - clipped.near < 1e-2))
-    assert bool(jnp.all(clipped.near >= tiny_models.NEAR))
 
 
 @pytest.mark.parametrize("kind", KINDS)

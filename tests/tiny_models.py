@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from jnerf.fields.model import Model, grid_model, mlp_model
+from jnerf.fields.spaces import Box
 from jnerf.scenes import cameras
 from jnerf.scenes.pixels import PixelData
 from jnerf.structs import Batch, Rays
@@ -16,21 +17,22 @@ quick_jit = functools.partial(jax.jit, compiler_options={
     "xla_cpu_use_fusion_emitters": False})
 
 BOUNDS = np.array([[-1.0, -0.8, -0.6], [1.0, 0.8, 0.6]])
+SPACE = Box.of(BOUNDS)
 NEAR, FAR = 0.5, 4.0
 
 
-def grid(**changes) -> Model:
+def grid(space=SPACE, **changes) -> Model:
   settings = dict(
       num_levels=3, features_per_level=2, log2_table_size=8, coarsest=2, finest=12,
       interpolation="tetrahedral", density_width=16, color_width=16, proposal_cells=8,
       proposal_samples=8, samples=6)
-  return grid_model(BOUNDS, **(settings | changes))
+  return grid_model(space, **(settings | changes))
 
 
-def mlp(**changes) -> Model:
+def mlp(space=SPACE, **changes) -> Model:
   settings = dict(depth=2, width=16, skip=0, color_width=16, position_octaves=3,
                   direction_octaves=2, coarse_samples=8, fine_samples=6)
-  return mlp_model(BOUNDS, **(settings | changes))
+  return mlp_model(space, **(settings | changes))
 
 
 KINDS = {"grid": grid, "mlp": mlp}

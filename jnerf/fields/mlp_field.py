@@ -2,8 +2,8 @@
 
 Mildenhall et al. (2020), fig. 7, as in the public code of JacobiNeRF: skip
 connection after layer 4, densities through a ReLU, a 128-wide directional
-layer before `rgb`. Deviation: positions are scaled to [-1, 1] by the scene's
-bounds before encoding, so that the octaves mean the same in every unit.
+layer before `rgb`. Deviation: positions are coordinates of the model's space, so that
+the octaves mean the same in every unit; all spaces lie within the lowest one's period.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jnerf.fields import encodings
-from jnerf.fields.grid_field import directional_layer, longest_side
+from jnerf.fields.grid_field import directional_layer
 from jnerf.fields.outputs import FieldOutput
+from jnerf.fields.spaces import Space
 
 
 class MlpField(nn.Module):
   """`points [N, S, 3], viewdirs [N, 3] -> FieldOutput`.
 
-  bounds: box whose longest side is scaled to [-1, 1].
+  space: what it covers.
   depth, width: layers and units of the trunk.
   skip: the encoded position is joined to this layer's output (0-based).
   color_width: H, units of the layer that feeds `rgb`.
   position_octaves, direction_octaves: octaves of the encodings.
   """
 
-  bounds: tuple
+  space: Space
   depth: int = 8
   width: int = 256
   skip: int = 4
@@ -36,11 +37,7 @@ class MlpField(nn.Module):
 
   @nn.compact
   def __call__(self, points, viewdirs) -> FieldOutput:
-    centre = (jnp.asarray(self.bounds[0]) + jnp.asarray(self.bounds[1])) / 2
-    half = longest_side(self.bounds) / 2
-    position = encodings.octaves(
-        (points - centre.astype(points.dtype)[None, None, :]) / half,
-        self.position_octaves)
+    position = encodings.octaves(self.space.coordinates(points), self.position_octaves)
     x = position
     for i in range(self.depth):
       x = nn.relu(nn.Dense(self.width, name=f"trunk_{i}")(x))
@@ -52,4 +49,4 @@ class MlpField(nn.Module):
     hidden = directional_layer(
         feature, encodings.octaves(viewdirs, self.direction_octaves), self.color_width)
     logits = nn.Dense(3, name="rgb")(hidden)
-    return FieldOutput(nn.relu(raw) / half, hidden, logits)
+    return FieldOutput(nn.relu(raw) / self.space.unit(points), hidden, logits)

@@ -17,6 +17,7 @@ from jnerf.fields import samplers
 from jnerf.fields.grid_field import GridField
 from jnerf.fields.mlp_field import MlpField
 from jnerf.fields.outputs import FieldOutput
+from jnerf.fields.spaces import Space
 from jnerf.rendering import compositing
 from jnerf.structs import Rays, Rendering, Samples
 
@@ -72,26 +73,23 @@ class Model:
     return self.render(params, rays, self.sample(params, rays, jitter), background)
 
 
-def grid_model(bounds, *, num_levels, features_per_level, log2_table_size, coarsest,
-               finest, interpolation, density_width, color_width, proposal_cells,
-               proposal_samples, samples, unbounded=False) -> Model:
-  """The fast model; `bounds [2, 3]`, other arguments as in `GridField`."""
-  box = tuple(tuple(float(v) for v in corner) for corner in bounds)
+def grid_model(space: Space, *, num_levels, features_per_level, log2_table_size,
+               coarsest, finest, interpolation, density_width, color_width,
+               proposal_cells, proposal_samples, samples) -> Model:
+  """The fast model; arguments as in `GridField` and `GridSampler`."""
   field = GridField(
-      box, num_levels, features_per_level, log2_table_size, coarsest, finest,
-      interpolation, density_width, color_width=color_width, unbounded=unbounded)
+      space, num_levels, features_per_level, log2_table_size, coarsest, finest,
+      interpolation, density_width, color_width=color_width)
   return Model(field, samplers.GridSampler(
-      box, proposal_cells, proposal_samples, samples, unbounded))
+      space, proposal_cells, proposal_samples, samples))
 
 
-def mlp_model(bounds, *, depth, width, skip, color_width, position_octaves,
+def mlp_model(space: Space, *, depth, width, skip, color_width, position_octaves,
               direction_octaves, coarse_samples, fine_samples) -> Model:
-  """The paper's coarse and fine networks; `bounds [2, 3]`."""
-  box = tuple(tuple(float(v) for v in corner) for corner in bounds)
-
+  """The paper's coarse and fine networks; arguments as in `MlpField`."""
   def field(name):
-    return MlpField(box, depth, width, skip, color_width, position_octaves,
+    return MlpField(space, depth, width, skip, color_width, position_octaves,
                     direction_octaves, name=name)
 
   return Model(field(None), samplers.CoarseSampler(
-      field("coarse"), coarse_samples, fine_samples))
+      field("coarse"), space, coarse_samples, fine_samples))

@@ -14,29 +14,13 @@ import jax
 import jax.numpy as jnp
 
 from jnerf.fields import grid_field, hash_grid
+from jnerf.fields.spaces import Space
 from jnerf.rendering import compositing, distances
 from jnerf.structs import Rays, Samples
 
 # Log-densities travel far (fog to wall: ten units), and a cell is seen by few rays:
 # stored small, they move fast under Adam, whose steps do not know their scale.
 GRID_GAIN = 10.0
-
-
-def clip_to_bounds(rays: Rays, bounds) -> Rays:
-  """Shrinks near and far `[N, 1]` to the part of each ray inside the box.
-
-  A ray that misses the box keeps a sliver at its near end, so that distances
-  stay ascending.
-  """
-  dtype = rays.origins.dtype
-  low, high = (jnp.asarray(b, dtype)[None, :] for b in bounds)
-  safe = jnp.where(jnp.abs(rays.directions) < 1e-9, 1e-9, rays.directions)
-  a, b = (low - rays.origins) / safe, (high - rays.origins) / safe
-  enter = jnp.max(jnp.minimum(a, b), axis=-1, keepdims=True)
-  leave = jnp.min(jnp.maximum(a, b), axis=-1, keepdims=True)
-  near = jnp.clip(enter, rays.near, rays.far)
-  far = jnp.maximum(jnp.clip(leave, rays.near, rays.far), near + 1e-4 * rays.far)
-  return rays.replace(near=near, far=far)
 
 
 def points_along(rays: Rays, t):
@@ -52,31 +36,25 @@ def _rounds(jitter):
 class GridSampler(nn.Module):
   """Samples where a dense density grid sees something.
 
-  bounds: the box of the grid; cells: corners along each of its axes.
-  num_proposals: samples of the grid per ray, uniform in distance; num_samples: S.
-  unbounded: the grid covers all of space, contracted as the field's; samples thin
-    out with distance as cells grow.
+  space: its unit cube is the grid's; cells: corners along each of its axes.
+  num_proposals: samples of the grid per ray; num_samples: S.
   """
 
-  bounds: tuple
+  space: Space
   cells: int = 64
   num_proposals: int = 48
   num_samples: int = 24
-  unbounded: bool = False
 
   @nn.compact
   def __call__(self, rays: Rays, jitter=None) -> Samples:
     first, second = _rounds(jitter)
     grid = self.param("density_grid", nn.initializers.zeros, (self.cells,) * 3)
-    if self.unbounded:
-      t = distances.thinning(rays.near, rays.far, self.num_proposals, first,
-                             radius=grid_field.longest_side(self.bounds) / 2)
-    else:
-      rays = clip_to_bounds(rays, self.bounds)
-      t = distances.uniform(rays.near, rays.far, self.num_proposals, first)
-    points = grid_field.to_unit_cube(points_along(rays, t), self.bounds, self.unbounded)
-    raw = GRID_GAIN * hash_grid.interpolate_dense(grid, points.reshape(-1, 3))
-    sigma = grid_field.density(raw, self.bounds).reshape(points.shape[:2])
+    rays = self.space.clip(rays)
+    t = self.space.edges(rays, self.num_proposals, first)
+    points = points_along(rays, t)
+    raw = GRID_GAIN * hash_grid.interpolate_dense(
+        grid, self.space.unit_cube(points).reshape(-1, 3)).reshape(points.shape[:2])
+    sigma = grid_field.density(raw, self.space.unit(points))
     weights = compositing.compositing_weights(sigma, t)
     fine = distances.importance(t, weights, self.num_samples, second)
     return Samples(t=fine, proposals=((t, weights),))
@@ -85,18 +63,19 @@ class GridSampler(nn.Module):
 class CoarseSampler(nn.Module):
   """NeRF's hierarchical sampling: coarse network, then its weights' quantiles.
 
-  coarse: the coarse field, a module; num_coarse: its stratified samples;
+  coarse: the coarse field, a module; space: its own; num_coarse: stratified samples;
   num_fine: further ones drawn from its weights; S is the union of both.
   """
 
   coarse: nn.Module
+  space: Space
   num_coarse: int = 64
   num_fine: int = 128
 
   @nn.compact
   def __call__(self, rays: Rays, jitter=None) -> Samples:
     first, second = _rounds(jitter)
-    t = distances.uniform(rays.near, rays.far, self.num_coarse, first)
+    t = self.space.edges(rays, self.num_coarse, first)
     output = self.coarse(points_along(rays, t), rays.viewdirs)
     weights = compositing.compositing_weights(output.sigma, t)
     fine = distances.importance(t, weights, self.num_fine + 1, second)

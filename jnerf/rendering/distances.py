@@ -41,6 +41,17 @@ def thinning(near, far, num_samples: int, jitter=None, *, radius: float):
   return jnp.concatenate([near, unwarp(edges[:, 1:-1]), far], axis=-1)
 
 
+def inverse(near, far, num_samples: int, jitter=None, *, behind):
+  """`[N, S + 1]` edges uniform in 1 / (t + behind); `near`, `far`, `behind [N, 1]`.
+
+  behind: how far behind the ray's origin the middle of that is; near + behind > 0.
+  """
+  start = near + behind
+  edges = uniform(jnp.ones_like(start), start / (far + behind), num_samples, jitter)
+  # The ends as they are given: there and back they would be rounded.
+  return jnp.concatenate([near, start / edges[:, 1:-1] - behind, far], axis=-1)
+
+
 def importance(t, weights, num_samples: int, jitter=None, padding: float = 1e-2):
   """Draws `[N, num_samples + 1]` edges whose density follows a histogram.
 

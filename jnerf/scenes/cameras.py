@@ -149,3 +149,19 @@ def look_at(eye, target, up=(0.0, 0.0, 1.0)) -> np.ndarray:
   pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(forward, right), forward
   pose[:3, 3] = eye
   return pose
+
+
+def average_pose(cam_to_world: np.ndarray) -> np.ndarray:
+  """`[4, 4]` pose amid `cam_to_world [V, 4, 4]`: mean place, mean view, upright.
+
+  As LLFF's `poses_avg`: the forward axis is the mean one, down nearest the mean one.
+  """
+  mean = cam_to_world.mean(axis=0)
+  return look_at(mean[:3, 3], mean[:3, 3] + mean[:3, 2], up=-mean[:3, 1])
+
+
+def face_one_way(cam_to_world: np.ndarray) -> bool:
+  """Whether all optical axes lie within 45 degrees of their mean."""
+  forward = cam_to_world[:, :3, 2]
+  mean = forward.mean(axis=0)
+  return bool((forward @ mean > np.sqrt(0.5) * np.linalg.norm(mean)).all())

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
-from jnerf.scenes import colmap, nice_slam, replica, room, scannet, transforms
+from jnerf.scenes import colmap, llff, nice_slam, replica, room, scannet, transforms
 from jnerf.scenes.capture import Wishes
 from jnerf.structs import Scene
 
@@ -44,6 +44,8 @@ LAYOUTS = {
     "colmap": Layout(
         colmap.is_colmap, "a COLMAP model in sparse/ or sparse/0/",
         lambda path, wishes, _: colmap.load_colmap(path, wishes)),
+    "llff": Layout(llff.is_llff, llff.FILE,
+                   lambda path, wishes, _: llff.load_llff(path, wishes)),
     "scannet": Layout(
         scannet.is_scannet, ", ".join(f"{folder}/" for folder in scannet.FOLDERS),
         lambda path, wishes, _: scannet.load_scannet(path, wishes)),

@@ -18,7 +18,8 @@ import optax
 
 from jnerf.errors import InputError
 from jnerf.fields.model import Model, grid_model, mlp_model
-from jnerf.scenes import feature_choice, hints, load
+from jnerf.fields.spaces import Box, Contracted, Ndc, Space
+from jnerf.scenes import cameras, feature_choice, hints, load
 from jnerf.shaping.contrast import Recipe
 from jnerf.stages.workdir import Workdir, config_digest, environment
 from jnerf.structs import FeatureMaps, Scene
@@ -95,15 +96,25 @@ class Session:
     return hints.read_hints(path, self.scene) if path else None
 
   @functools.cached_property
+  def space(self) -> Space:
+    """The space that the model covers.
+
+    NDC where asked for, or for the mlp field, whose home they are, where a capture
+    without walls is seen from one side.
+    """
+    scene, kind, ndc = self.scene, self.config.field.kind, self.config.scene.ndc
+    poses = scene.cam_to_world[scene.train]
+    if ndc == "yes" or (ndc == "auto" and kind == "mlp" and scene.unbounded
+                        and cameras.face_one_way(poses)):
+      return Ndc.of(poses, scene.intrinsics[scene.train], scene.size, scene.near)
+    return (Contracted if scene.unbounded else Box).of(scene.bounds)
+
+  @functools.cached_property
   def model(self) -> Model:
-    """The field and its sampler, over the scene's bounds."""
+    """The field and its sampler, over the scene's space."""
     if self.config.field.kind == "grid":
-      return grid_model(self.scene.bounds, unbounded=self.scene.unbounded,
-                        **self.config.field.grid)
-    if self.scene.unbounded:
-      raise InputError("field.kind=mlp covers the scene's box only; set "
-                       "scene.unbounded=no, or field.kind=grid")
-    return mlp_model(self.scene.bounds, **self.config.field.mlp)
+      return grid_model(self.space, **self.config.field.grid)
+    return mlp_model(self.space, **self.config.field.mlp)
 
   @property
   def fields(self) -> dict[str, str]:
