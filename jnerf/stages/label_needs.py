@@ -50,7 +50,7 @@ def _clicks(session: Session) -> list[tuple[str, str]]:
       ("", json.dumps(example)), ("", _command(session.command))]
   return [*lines, ("scores", (
       "need ground truth: in the Replica layout semantic_class/semantic_class_<i>.png "
-      "for every image, class ids of 8 or 16 bits, 0 = void"))]
+      "for every image, class ids of 8 or 16 bits, 0 = void; in ScanNet's label-filt/"))]
 
 
 def _command(command: str) -> str:
