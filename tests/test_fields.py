@@ -111,7 +111,7 @@ def test_an_unbounded_model_sees_beyond_its_box():
 
 def test_grid_density_keeps_its_optical_depth_when_the_scene_is_scaled():
   raw = np.float32([-100, -2, 0, 3, 100])
-  metres, millimetres = (grid_field.density(raw, Box(bounds).unit(raw)) for bounds in (
+  metres, millimetres = (grid_field.density(raw, Box(bounds).unit) for bounds in (
       ((0, 0, 0), (1, 2, 4)), ((0, 0, 0), (1000, 2000, 4000))))
   np.testing.assert_allclose(metres[2], 1)  # four depths across the longest side
   np.testing.assert_allclose(metres[1:4], np.exp(raw[1:4]), rtol=1e-6)

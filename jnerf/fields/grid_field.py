@@ -18,9 +18,9 @@ from jnerf.fields.spaces import Space
 def density(raw, unit):
   """Density per unit of length from a network's raw output `[...]`.
 
-  unit: of the space, see `Space.unit`; a number or `[...]`. Exponential, so that empty
-  space and opaque surfaces are a few units apart; of optical depth four across what a
-  space shows in most detail, so that the initial field is a thin fog.
+  unit: of length, see `Space.unit`. Exponential, so that empty space and opaque
+  surfaces are a few units apart; of optical depth two per unit of length, four across
+  a box, where the network says 0, so that the initial field is a thin fog.
   """
   return jnp.exp(jnp.clip(raw, -15.0, 15.0)) * (2.0 / unit)
 
@@ -58,7 +58,7 @@ class GridField(nn.Module):
         geometry.reshape(*points.shape[:2], -1),
         encodings.spherical_harmonics(viewdirs), self.color_width)
     logits = nn.Dense(3, name="rgb")(hidden)
-    return FieldOutput(density(raw, self.space.unit(points)), hidden, logits)
+    return FieldOutput(density(raw, self.space.unit), hidden, logits)
 
 
 def directional_layer(geometry, encoded_dirs, width: int):

@@ -54,7 +54,7 @@ class GridSampler(nn.Module):
     points = points_along(rays, t)
     raw = GRID_GAIN * hash_grid.interpolate_dense(
         grid, self.space.unit_cube(points).reshape(-1, 3)).reshape(points.shape[:2])
-    sigma = grid_field.density(raw, self.space.unit(points))
+    sigma = grid_field.density(raw, self.space.unit)
     weights = compositing.compositing_weights(sigma, t)
     fine = distances.importance(t, weights, self.num_samples, second)
     return Samples(t=fine, proposals=((t, weights),))

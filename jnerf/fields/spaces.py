@@ -38,8 +38,9 @@ class Space:
     """`[..., 3]` in [0, 1), for grids; what lies outside is clipped to the faces."""
     raise NotImplementedError
 
-  def unit(self, points):
-    """Length in the world of one unit of `coordinates`: a number, or `[...]`.
+  @property
+  def unit(self) -> float:
+    """Length in the world of about one unit of `coordinates`, where detail is finest.
 
     Densities are measured in it, so that a fresh field is the same thin fog whatever
     the units of the scene are.
@@ -83,7 +84,8 @@ class Box(Space):
     return jnp.clip((points - _for(points, self.bounds[0])) / self.longest_side, 0.0,
                     _BELOW_ONE)
 
-  def unit(self, points):
+  @property
+  def unit(self) -> float:
     return self.longest_side / 2
 
   def clip(self, rays: Rays) -> Rays:
@@ -143,10 +145,11 @@ class Ndc(Space):
   coordinates is a march through the world with edges even in 1 / z; rays stay in the
   world, and with them distances, depth and all that is rendered.
 
-  Densities are per unit of the third coordinate, which at depth z is z^2 / (2 near)
-  long: a fog that is even in these coordinates hides as much of each, near or far. So
-  does NeRF's, whose further factor, the length of the ray's direction in NDC over its
-  part along z, belongs to the ray and is no part of a density in the world.
+  Densities are per length in the world, in units of `near` everywhere. NeRF's are per
+  length in NDC, of which a ray passes about 2 near / z^2 per length in the world; a
+  far surface then needs as large a number as a near one to be opaque, and is learnt
+  later (walls at depths 2, 4 and 30: 28.5 dB on training rays after 1200 steps, and
+  33.1 dB as it is here).
 
   world_to_camera: 3 rows of 4 numbers; tangents: of half the fields of view.
   near: depth of the near plane.
@@ -187,8 +190,9 @@ class Ndc(Space):
     reach = _for(points, self.REACH)
     return jnp.clip((self.coordinates(points) / reach + 1) / 2, 0.0, _BELOW_ONE)
 
-  def unit(self, points):
-    return jnp.maximum(self._in_camera(points)[2], self.near) ** 2 / (2 * self.near)
+  @property
+  def unit(self) -> float:
+    return self.near
 
   def edges(self, rays: Rays, num_samples: int, jitter=None):
     """From where the ray passes the near plane, or from its own near end if later."""
