@@ -30,7 +30,8 @@ class Layout(NamedTuple):
   read: Callable[[pathlib.Path, Wishes, ConfigDict], Scene]
 
 
-# In the order in which they are looked for.
+# In the order in which they are looked for. LLFF's own captures hold COLMAP's files
+# too, which cannot be read without pycolmap.
 LAYOUTS = {
     "replica": Layout(
         replica.is_replica, f"{replica.IMAGE_FOLDER}/ and {replica.TRAJECTORY}",
@@ -41,11 +42,11 @@ LAYOUTS = {
     "blender": Layout(
         transforms.is_blender, transforms.SPLIT_FILES["train"],
         lambda path, wishes, _: transforms.load_transforms(path, wishes, blender=True)),
+    "llff": Layout(llff.is_llff, llff.FILE,
+                   lambda path, wishes, _: llff.load_llff(path, wishes)),
     "colmap": Layout(
         colmap.is_colmap, "a COLMAP model in sparse/ or sparse/0/",
         lambda path, wishes, _: colmap.load_colmap(path, wishes)),
-    "llff": Layout(llff.is_llff, llff.FILE,
-                   lambda path, wishes, _: llff.load_llff(path, wishes)),
     "scannet": Layout(
         scannet.is_scannet, ", ".join(f"{folder}/" for folder in scannet.FOLDERS),
         lambda path, wishes, _: scannet.load_scannet(path, wishes)),
