@@ -25,6 +25,7 @@ def session(tmp_path, monkeypatch):
   monkeypatch.setattr(estimate_lib, "BUDGET", 0.05)
   capture = tiny_replica.write(tmp_path / "capture")
   config = tiny_experiment.get_config(str(capture))
+  config.inspect.estimate = True
   return Session(config, Workdir(tmp_path / "run"),
                  command=f"python -m jnerf.main --config={EXPERIMENT} --mode=inspect")
 
@@ -136,8 +137,7 @@ def test_labels_that_are_missing_are_told_how_to_give(session, tmp_path, capsys)
   session.config.label.clicks = str(clicks)
   assert "labels" not in dict(label_needs(session))
   main.main(["jnerf", f"--config={EXPERIMENT}:{tmp_path / 'capture'}", "--mode=inspect",
-             f"--workdir={tmp_path / 'run'}", f"--config.label.clicks={clicks}",
-             "--config.inspect.estimate=False"])
+             f"--workdir={tmp_path / 'run'}", f"--config.label.clicks={clicks}"])
   assert "cameras.png" in capsys.readouterr().out
 
 

@@ -91,7 +91,7 @@ def test_an_unbounded_model_sees_beyond_its_box():
   params = tiny_models.lively_params(model)
   rays = tiny_models.rays(6).replace(near=np.full((6, 1), 0.1, np.float32),
                                      far=np.full((6, 1), 100.0, np.float32))
-  samples = model.sample(params, rays)
+  samples = tiny_models.quick_jit(model.sample)(params, rays)
   t, _ = samples.proposals[0]
   np.testing.assert_allclose(t[:, [0, -1]], np.tile([[0.1, 100]], (6, 1)), rtol=1e-6)
   points = np.asarray(samplers.points_along(rays, samples.t))
@@ -104,7 +104,7 @@ def test_an_unbounded_model_sees_beyond_its_box():
   def loss(params):
     return jnp.sum(model(params, rays, 0.5).rgb ** 2)
 
-  grads = jax.grad(loss)(params)
+  grads = tiny_models.quick_jit(jax.grad(loss))(params)
   assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(grads))
   assert float(jnp.max(jnp.abs(grads["field"]["encoding"]["tables"]))) > 0
 

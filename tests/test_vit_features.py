@@ -230,6 +230,6 @@ def test_identity_of_a_name_on_the_hub():
       "facebook/dino-vits8@main")
   assert vit_features.model_identity("dino", "abc") == "dino@abc"
   assert vit_features.model_name("facebook/dino-vits8") == "dino-vits8"
-  for model in ("./nowhere", "/no/where", "a/b/c", "~/x", "../../etc", "a b", "x/"):
+  for model in ("./nowhere", "/no/where", "a/b/c", "~/x", "../../no", "a b", "x/"):
     with pytest.raises(InputError, match="no such folder"):
       vit_features.model_identity(model, "")

@@ -15,5 +15,6 @@ def get_config(path):
   config.shape.update(steps=4, num_rays=32, warmup_steps=1, contrast_rays=0)
   config.label.update(seeds=1, protocols=("sparse",), methods=("cosine",))
   config.render.num_frames = 2
+  config.inspect.estimate = False
   config.runtime.update(steps_per_call=2, chunk=256)
   return config
