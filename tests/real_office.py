@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from jnerf.scenes import replica
-from jnerf.scenes.capture import Wishes
+from jnerf.scenes.formats import replica
+from jnerf.scenes.formats.capture import Wishes
 from jnerf.structs import Scene
 
 OFFICE = pathlib.Path(__file__).parents[2] / "shared" / "data" / "office_0"

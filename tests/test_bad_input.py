@@ -11,7 +11,8 @@ import tiny_replica
 
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import clicks, feature_choice, images, load
+from jnerf.scenes import clicks, images, load
+from jnerf.scenes.features import feature_choice
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tiny_replica
 
-from jnerf.scenes import inspection, replica, room, visibility
-from jnerf.scenes.baselines import baselines
+from jnerf.scenes.formats import replica
+from jnerf.scenes.inspecting import inspection, visibility
+from jnerf.scenes.inspecting.baselines import baselines
+from jnerf.scenes.room import room
 
 
 @pytest.fixture

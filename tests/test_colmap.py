@@ -15,16 +15,9 @@ import tiny_transforms
 from jnerf import main
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import (
-  bounds,
-  cameras,
-  colmap,
-  colmap_camera,
-  colmap_files,
-  lenses,
-  load,
-)
-from jnerf.scenes.capture import Wishes
+from jnerf.scenes import bounds, cameras, lenses, load
+from jnerf.scenes.formats import colmap, colmap_camera, colmap_files
+from jnerf.scenes.formats.capture import Wishes
 
 pycolmap = pytest.importorskip("pycolmap")
 

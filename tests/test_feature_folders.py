@@ -12,7 +12,8 @@ import tiny_replica
 
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import feature_choice, feature_folders, load
+from jnerf.scenes import load
+from jnerf.scenes.features import feature_choice, feature_folders
 
 RNG = np.random.default_rng(0)
 FRAMES = ("rgb_0", "rgb_7", "rgb_12")

@@ -10,7 +10,8 @@ import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
-from jnerf.scenes import pixels, vit_features
+from jnerf.scenes import pixels
+from jnerf.scenes.features import vit_features
 from jnerf.stages import checks
 from jnerf.stages.session import Session
 from jnerf.stages.workdir import Workdir

@@ -6,8 +6,9 @@ import pytest
 import tiny_transforms as tiny
 
 from jnerf.errors import InputError
-from jnerf.scenes import hints, transforms
-from jnerf.scenes.capture import Wishes
+from jnerf.scenes import hints
+from jnerf.scenes.formats import transforms
+from jnerf.scenes.formats.capture import Wishes
 
 
 @pytest.fixture

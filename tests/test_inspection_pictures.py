@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tiny_replica
 
-from jnerf.scenes import cameras, replica
+from jnerf.scenes import cameras
+from jnerf.scenes.formats import replica
 from jnerf.viewing import frustums
 from jnerf.viewing.contact_sheet import contact_sheet
 

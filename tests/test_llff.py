@@ -16,8 +16,9 @@ from jnerf import main
 from jnerf.config import default_config
 from jnerf.errors import InputError
 from jnerf.fields.spaces import Box, Contracted, Ndc
-from jnerf.scenes import cameras, llff, load, pixels
-from jnerf.scenes.capture import Wishes
+from jnerf.scenes import cameras, load, pixels
+from jnerf.scenes.formats import llff
+from jnerf.scenes.formats.capture import Wishes
 from jnerf.stages.session import Session
 from jnerf.training import loop
 from jnerf.training import state as state_lib

@@ -13,8 +13,9 @@ import tiny_replica
 from jnerf import main
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import images, load, nice_slam
-from jnerf.scenes.capture import Wishes
+from jnerf.scenes import images, load
+from jnerf.scenes.formats import nice_slam
+from jnerf.scenes.formats.capture import Wishes
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ import pytest
 from scipy import ndimage
 
 from jnerf.config import default_config
-from jnerf.scenes import inspection, load, room
-from jnerf.scenes.photo_quality import photo_quality, sharpness
+from jnerf.scenes import load
+from jnerf.scenes.inspecting import inspection
+from jnerf.scenes.inspecting.photo_quality import photo_quality, sharpness
+from jnerf.scenes.room import room
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import tiny_replica
 
-from jnerf.scenes import cameras, pixels, precomputed_features, replica
+from jnerf.scenes import cameras, pixels
+from jnerf.scenes.features import precomputed_features
+from jnerf.scenes.formats import replica
 from jnerf.structs import FeatureMaps
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,8 @@ import tiny_replica
 
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import feature_choice, load, precomputed_features
+from jnerf.scenes import load
+from jnerf.scenes.features import feature_choice, precomputed_features
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 RNG = np.random.default_rng(0)

@@ -10,8 +10,9 @@ import tiny_replica
 
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import bounds, cameras, images, load, replica, splits, stacks
-from jnerf.scenes.capture import Wishes
+from jnerf.scenes import bounds, cameras, images, load, stacks
+from jnerf.scenes.formats import replica, splits
+from jnerf.scenes.formats.capture import Wishes
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from jnerf.scenes import cameras, raycast, room_layout, room_light
-from jnerf.scenes.room import camera_poses, make_room, render_view
+from jnerf.scenes import cameras
+from jnerf.scenes.room import raycast, room_layout, room_light
+from jnerf.scenes.room.room import camera_poses, make_room, render_view
 
 SHAPES = {
     "box": raycast.Box((0.3, -0.2, 0.5), (0.4, 0.2, 0.6), yaw=0.7),

@@ -13,8 +13,9 @@ import tiny_scannet as tiny
 from jnerf import main
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import cameras, images, load, registration, scannet
-from jnerf.scenes.capture import Wishes
+from jnerf.scenes import cameras, images, load
+from jnerf.scenes.formats import registration, scannet
+from jnerf.scenes.formats.capture import Wishes
 from jnerf.structs import Scene
 
 HALF = np.array([0, 0, 0.5, 0.5])  # integer pixel centres to the one convention

@@ -7,8 +7,9 @@ import tiny_transforms as tiny
 
 from jnerf.errors import InputError
 from jnerf.labeling import views
-from jnerf.scenes import cameras, images, pixels, stacks, transforms
-from jnerf.scenes.capture import Wishes
+from jnerf.scenes import cameras, images, pixels, stacks
+from jnerf.scenes.formats import transforms
+from jnerf.scenes.formats.capture import Wishes
 
 SIZES = ((24, 16), (12, 16), (24, 8))
 

@@ -11,8 +11,9 @@ import tiny_transforms as tiny
 from jnerf import main
 from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import cameras, load, transforms
-from jnerf.scenes.capture import Wishes
+from jnerf.scenes import cameras, load
+from jnerf.scenes.formats import transforms
+from jnerf.scenes.formats.capture import Wishes
 from jnerf.stages import rendering
 from jnerf.stages.session import Session
 from jnerf.stages.workdir import Workdir

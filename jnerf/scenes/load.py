@@ -13,8 +13,9 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
-from jnerf.scenes import colmap, llff, nice_slam, replica, room, scannet, transforms
-from jnerf.scenes.capture import Wishes
+from jnerf.scenes.formats import colmap, llff, nice_slam, replica, scannet, transforms
+from jnerf.scenes.formats.capture import Wishes
+from jnerf.scenes.room import room
 from jnerf.structs import Scene
 
 

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnerf.scenes import cameras, precomputed_features
+from jnerf.scenes import cameras
+from jnerf.scenes.features import precomputed_features
 from jnerf.structs import Array, Batch, FeatureMaps, Scene
 
 

@@ -22,7 +22,8 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.labeling import views
-from jnerf.scenes import feature_folders, pixels
+from jnerf.scenes import pixels
+from jnerf.scenes.features import feature_folders
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.machine import device_memory_bytes, host_memory_bytes, others_load
 from jnerf.stages.session import Session, num_bytes

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from jnerf.files import write_atomically, write_json
-from jnerf.scenes.inspection import inspect_scene
+from jnerf.scenes.inspecting.inspection import inspect_scene
 from jnerf.stages.estimate import estimate
 from jnerf.stages.label_needs import label_needs
 from jnerf.stages.session import Session

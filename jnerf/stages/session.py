@@ -19,7 +19,8 @@ import optax
 from jnerf.errors import InputError
 from jnerf.fields.model import Model, grid_model, mlp_model
 from jnerf.fields.spaces import Box, Contracted, Ndc, Space
-from jnerf.scenes import cameras, feature_choice, hints, load
+from jnerf.scenes import cameras, hints, load
+from jnerf.scenes.features import feature_choice
 from jnerf.shaping.contrast import Recipe
 from jnerf.stages.workdir import Workdir, config_digest, environment
 from jnerf.structs import FeatureMaps, Scene

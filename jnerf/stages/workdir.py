@@ -2,7 +2,7 @@
 
 Layout: `config.json`, `metrics.json`, `checkpoints/<stage>/`, `curves/<stage>.json`,
 `tensorboard/<stage>/`, `labels/<name>/`, `renders/`, `report.html`, and `features/`
-of a network, which no config can contradict (`jnerf.scenes.feature_cache`).
+of a network, which no config can contradict (`jnerf.scenes.features.feature_cache`).
 
 A stage is *done* when its entry in metrics.json's `stages` holds `seconds`, which
 is written last; it is *begun* when it has a checkpoint. What a stage's results

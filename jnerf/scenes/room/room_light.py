@@ -14,7 +14,7 @@ import dataclasses
 
 import numpy as np
 
-from jnerf.scenes import raycast
+from jnerf.scenes.room import raycast
 
 _SPACING = 0.06  # metres between nodes
 _OTHER_AXES = np.array([[1, 2], [0, 2], [0, 1]])

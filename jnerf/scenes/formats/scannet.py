@@ -28,10 +28,11 @@ import pathlib
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.scenes import cameras, images, scannet_labels
-from jnerf.scenes.capture import Capture, Wishes, read_capture
-from jnerf.scenes.numbered import numbered_files
-from jnerf.scenes.registration import registered
+from jnerf.scenes import cameras, images
+from jnerf.scenes.formats import scannet_labels
+from jnerf.scenes.formats.capture import Capture, Wishes, read_capture
+from jnerf.scenes.formats.numbered import numbered_files
+from jnerf.scenes.formats.registration import registered
 from jnerf.structs import Scene
 
 FOLDERS = ("color", "pose", "intrinsic")

@@ -17,7 +17,8 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.scenes import bounds as extents
-from jnerf.scenes import cameras, images, lenses, splits, trajectory
+from jnerf.scenes import cameras, images, lenses
+from jnerf.scenes.formats import splits, trajectory
 from jnerf.scenes.stacks import Canvas
 from jnerf.structs import Scene
 

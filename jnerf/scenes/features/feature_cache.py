@@ -29,7 +29,7 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.files import write_atomically, write_json
-from jnerf.scenes.principal_components import principal_directions
+from jnerf.scenes.features.principal_components import principal_directions
 from jnerf.structs import FeatureMaps
 
 # What a damaged .npz raises.

@@ -26,7 +26,7 @@ import numpy as np
 from jnerf.errors import InputError
 from jnerf.scenes import bounds as extents
 from jnerf.scenes import cameras, images
-from jnerf.scenes.capture import Capture, Wishes, read_capture, resized
+from jnerf.scenes.formats.capture import Capture, Wishes, read_capture, resized
 from jnerf.structs import Scene
 
 FILE = "poses_bounds.npy"

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jnerf.scenes import bounds, cameras
-from jnerf.scenes.visibility import DEPTH_TOLERANCE, project_into
+from jnerf.scenes.inspecting.visibility import DEPTH_TOLERANCE, project_into
 from jnerf.structs import Scene
 
 MAX_POINTS, PER_VIEW = 20_000, (6, 30)  # points of all views, of one view

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.scenes.capture import resized
+from jnerf.scenes.formats.capture import resized
 
 MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 FISHEYE = "OPENCV_FISHEYE"

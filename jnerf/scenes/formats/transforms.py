@@ -31,8 +31,14 @@ import numpy as np
 from jnerf.errors import InputError
 from jnerf.files import read_json_object
 from jnerf.scenes import images
-from jnerf.scenes.capture import Capture, Wishes, path_below, present, read_capture
-from jnerf.scenes.transforms_camera import intrinsics_of, number
+from jnerf.scenes.formats.capture import (
+  Capture,
+  Wishes,
+  path_below,
+  present,
+  read_capture,
+)
+from jnerf.scenes.formats.transforms_camera import intrinsics_of, number
 from jnerf.structs import Scene
 
 FILE = "transforms.json"

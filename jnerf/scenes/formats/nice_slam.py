@@ -21,9 +21,10 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.files import read_json_object
-from jnerf.scenes import cameras, images, trajectory
-from jnerf.scenes.capture import Capture, Wishes, present, read_capture, resized
-from jnerf.scenes.numbered import numbered_files
+from jnerf.scenes import cameras, images
+from jnerf.scenes.formats import trajectory
+from jnerf.scenes.formats.capture import Capture, Wishes, present, read_capture, resized
+from jnerf.scenes.formats.numbered import numbered_files
 from jnerf.structs import Scene
 
 FOLDER, TRAJECTORY, PARAMETERS = "results", "traj.txt", "cam_params.json"

@@ -22,9 +22,10 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.scenes import bounds as extents
-from jnerf.scenes import cameras, images, replica_info, splits, stacks, trajectory
-from jnerf.scenes.capture import Wishes
-from jnerf.scenes.numbered import IMAGES, numbered_files
+from jnerf.scenes import cameras, images, stacks
+from jnerf.scenes.formats import replica_info, splits, trajectory
+from jnerf.scenes.formats.capture import Wishes
+from jnerf.scenes.formats.numbered import IMAGES, numbered_files
 from jnerf.structs import Scene
 
 IMAGE_FOLDER, TRAJECTORY = "rgb", "traj_w_c.txt"

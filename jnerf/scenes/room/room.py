@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jnerf.scenes import cameras, raycast, room_layout, room_light
+from jnerf.scenes import cameras
+from jnerf.scenes.room import raycast, room_layout, room_light
 from jnerf.structs import Scene
 
 HFOV = 82.0  # degrees

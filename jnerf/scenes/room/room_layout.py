@@ -13,9 +13,9 @@ import dataclasses
 
 import numpy as np
 
-from jnerf.scenes import raycast
-from jnerf.scenes import room_textures as textures
-from jnerf.scenes.room_light import Light
+from jnerf.scenes.room import raycast
+from jnerf.scenes.room import room_textures as textures
+from jnerf.scenes.room.room_light import Light
 
 SIZE = (5.0, 4.0, 2.6)  # metres
 CLASS_NAMES = dict(enumerate((

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.scenes import colmap_camera, images
-from jnerf.scenes.capture import (
+from jnerf.scenes import images
+from jnerf.scenes.formats import colmap_camera
+from jnerf.scenes.formats.capture import (
   Capture,
   Wishes,
   path_below,
@@ -32,8 +33,8 @@ from jnerf.scenes.capture import (
   read_capture,
   resized,
 )
-from jnerf.scenes.colmap_files import check_counts, is_model
-from jnerf.scenes.trajectory import FARTHEST
+from jnerf.scenes.formats.colmap_files import check_counts, is_model
+from jnerf.scenes.formats.trajectory import FARTHEST
 from jnerf.structs import Scene
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import pathlib
 from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
-from jnerf.scenes import (
+from jnerf.scenes import stacks
+from jnerf.scenes.features import (
   feature_cache,
   feature_folders,
   local_features,
   precomputed_features,
-  stacks,
   vit_features,
 )
 from jnerf.structs import FeatureMaps, Scene
