@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+from damage import times_refused
 import numpy as np
 from PIL import Image
 import pytest
@@ -329,6 +330,11 @@ def test_damaged_descriptions_end_in_one_line(root, damage):
 def test_files_that_are_no_json_object(root, text):
   (root / "transforms.json").write_text(text, errors="surrogatepass")
   assert "transforms.json: " in complaint(root)
+
+
+def test_random_bytes_are_read_or_refused(root):
+  assert times_refused(
+      root / "transforms.json", lambda: transforms.load_transforms(root), 300) > 100
 
 
 def test_damaged_images_are_named(root):

@@ -14,6 +14,7 @@ modules and static arguments. `points [..., 3]` are in world coordinates.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 
 import jax.numpy as jnp
@@ -27,36 +28,36 @@ from jnerf.structs import Rays
 _BELOW_ONE = 1.0 - 1e-6  # so that the high corner of a grid's last cell still exists
 
 
-class Space:
+class Space(abc.ABC):
   """How points become coordinates and how rays are divided; see the module."""
 
+  @abc.abstractmethod
   def coordinates(self, points):
     """`[..., 3]`, the part of space shown in most detail within [-1, 1]; unclipped."""
-    raise NotImplementedError
 
+  @abc.abstractmethod
   def unit_cube(self, points):
     """`[..., 3]` in [0, 1), for grids; what lies outside is clipped to the faces."""
-    raise NotImplementedError
 
   @property
+  @abc.abstractmethod
   def unit(self) -> float:
     """Length in the world of about one unit of `coordinates`, where detail is finest.
 
     Densities are measured in it, so that a fresh field is the same thin fog whatever
     the units of the scene are.
     """
-    raise NotImplementedError
 
   def clip(self, rays: Rays) -> Rays:
     """`rays` with near and far at the ends of what `unit_cube` holds unclipped."""
     return rays
 
+  @abc.abstractmethod
   def edges(self, rays: Rays, num_samples: int, jitter=None):
     """`[N, S + 1]` edges `t` of intervals that look about even in `coordinates`.
 
     jitter: as in `rendering.distances`.
     """
-    raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -194,11 +194,11 @@ def _read(path: pathlib.Path) -> _View | None:
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
       features, extent, seconds, share = (
           archive[field.name] for field in dataclasses.fields(_View))
-    if features.ndim == 3 and features.dtype == np.float16 and extent.shape == (4,):
-      return _View(features, tuple(extent.tolist()), float(seconds), float(share))
+    whole = features.ndim == 3 and features.dtype == np.float16 and extent.shape == (4,)
+    view = _View(features, tuple(extent.tolist()), float(seconds), float(share))
   except _DAMAGE:
-    pass
-  return None
+    return None
+  return view if whole else None
 
 
 def _reduced(folder, photos: Photos, num_components: int) -> pathlib.Path:
