@@ -3,6 +3,7 @@
 import pathlib
 
 import numpy as np
+import pytest
 
 from jnerf.errors import InputError
 
@@ -26,3 +27,12 @@ def times_refused(path: pathlib.Path, load_fn, num: int) -> int:
       refused += 1
       assert "\n" not in str(error)
   return refused
+
+
+def complaint_of(load_fn) -> str:
+  """The one line, of bearable length, that `load_fn` is refused with."""
+  with pytest.raises(InputError) as error:
+    load_fn()
+  message = str(error.value)
+  assert "\n" not in message and len(message) < 900
+  return message

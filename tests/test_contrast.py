@@ -111,7 +111,7 @@ def share_of(positive):
   return (positive.sum() - N) / (N * (N - 1))
 
 
-def test_measured_places_come_before_rendered_ones():
+def test_a_trusted_sensor_tells_places_where_it_measured():
   batch, rendering = case()[2], case()[4]
   distance = np.asarray(rendering.distance_median).copy()
   distance[::2] += np.linspace(0.3, 1.5, N // 2)  # the sensor says otherwise,
@@ -119,10 +119,14 @@ def test_measured_places_come_before_rendered_ones():
   points = batch.rays.origins + distance[:, None] * batch.rays.directions
   apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
   positive = cosines(batch.features) * np.exp(-apart**2 / (2 * 0.6**2)) > THRESHOLD
-  recipe = contrast.Recipe(position_scale=0.6)
-  found = shaping_terms(recipe, batch.replace(distance=measured))[2]["positives"]
+  by_sensor, by_field = (contrast.Recipe(position_scale=0.6, geometry=who)
+                         for who in ("sensor", "field"))
+  both = batch.replace(distance=measured)
+  found = shaping_terms(by_sensor, both)[2]["positives"]
   np.testing.assert_allclose(found, share_of(positive), rtol=1e-6)
-  assert found != shaping_terms(recipe)[2]["positives"]
+  assert found != shaping_terms(by_field, both)[2]["positives"]
+  # Depth that only supervises does not tell them.
+  assert shaping_terms(by_field, both)[2] == shaping_terms(by_field)[2]
 
 
 def test_colour_and_normals_join_features():

@@ -44,8 +44,7 @@ class Canvas:
 
   def inner(self, view: int) -> Size:
     """The part of `size` that a view fills."""
-    return tuple(max(1, round(own * new / old)) for own, new, old in zip(
-        self.full_sizes[view], self.size, self.full_size, strict=True))
+    return _scaled(self.full_sizes[view], self.full_size, self.size)
 
   def intrinsics(self, intrinsics: np.ndarray) -> np.ndarray:
     """`[V, 4, 8 or 9]` for the array from those in pixels of the files."""
@@ -144,6 +143,9 @@ def picture_size(scene: Scene, view: int) -> Size:
   """`(width, height)` of the part of `scene.images[view]` that the photograph fills."""
   if not scene.files:
     return scene.size
-  full = images.image_size(scene.files[view])
-  return tuple(max(1, round(own * new / old)) for own, new, old in zip(
-      full, scene.size, scene.full_size, strict=True))
+  return _scaled(images.image_size(scene.files[view]), scene.full_size, scene.size)
+
+
+def _scaled(own: Size, old: Size, new: Size) -> Size:
+  """`own` at the scale that makes `old` to `new`, in whole pixels."""
+  return tuple(max(1, round(a * b / c)) for a, b, c in zip(own, new, old, strict=True))

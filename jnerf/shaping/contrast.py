@@ -37,8 +37,8 @@ class Recipe:
   every: contrast every `every`-th ray of a batch.
   min_positives, max_positives, threshold_rate: see `pairs.adapt_threshold`.
   color_scale, position_scale, normal_scale: > 0 joins the photographed colour, the 3D
-    position (measured where the batch has `distance`, else rendered) and the surface's
-    normal, see `pairs.gaussian_kernel`.
+    position and the surface's normal, see `pairs.gaussian_kernel`.
+  geometry: who tells positions: the `field`, or the `sensor` where it measured.
   oracle: positives are pairs of equal ground-truth labels.
   """
 
@@ -60,6 +60,7 @@ class Recipe:
   color_scale: float = 0.0
   position_scale: float = 0.0
   normal_scale: float = 0.0
+  geometry: str = "field"
   oracle: bool = False
 
 
@@ -153,19 +154,20 @@ def pair_similarity(batch: Batch, rendering: Rendering, gather, recipe: Recipe):
   if recipe.oracle:
     return pairs.same_label(batch.labels, gather(batch.labels))
   similarity = pairs.feature_similarity(batch.features, gather(batch.features))
-  for scale, rows_fn in ((recipe.color_scale, lambda: batch.rgb),
-                         (recipe.position_scale, lambda: _places(batch, rendering)),
-                         (recipe.normal_scale, lambda: pairs.unit_rows(batch.normals))):
+  for scale, rows_fn in (
+      (recipe.color_scale, lambda: batch.rgb),
+      (recipe.position_scale, lambda: _places(batch, rendering, recipe)),
+      (recipe.normal_scale, lambda: pairs.unit_rows(batch.normals))):
     if scale:
       rows = rows_fn()
       similarity = similarity * pairs.gaussian_kernel(rows, gather(rows), scale)
   return similarity
 
 
-def _places(batch: Batch, rendering: Rendering):
-  """`[N, 3]` where the rays meet a surface, as measured, else as rendered."""
+def _places(batch: Batch, rendering: Rendering, recipe: Recipe):
+  """`[N, 3]` where the rays meet a surface, as whom the recipe trusts says."""
   distance = jax.lax.stop_gradient(rendering.distance_median)
-  if batch.distance is not None:
+  if recipe.geometry == "sensor":
     distance = jnp.where(batch.distance > 0, batch.distance, distance)
   return _points_at(batch, distance)
 

@@ -7,7 +7,6 @@ patch grid, rendered by the fitted field or measured by a sensor.
 
 from __future__ import annotations
 
-import functools
 import sys
 
 import numpy as np
@@ -56,13 +55,13 @@ def grid_depth(session: Session, params, intrinsics: np.ndarray,
   # Its gradients are not looked at, and so never computed.
   renderer = ViewRenderer(session.model, session.recipe(oracle=False),
                           chunk=config.runtime.chunk, background=session.background())
-  render = functools.partial(renderer.map, params)
   depth = np.zeros((len(scene.train), grid[1], grid[0]), np.float32)
   for i, view in enumerate(tqdm(scene.train, desc="geometry", unit="view",
                                 disable=not sys.stderr.isatty())):
     rays = cameras.view_rays(scene.cam_to_world[view], intrinsics[i], grid, scene.near,
                              scene.far)
-    distance, = render(rays, lambda chunk: chunk.rendering.distance_median)
+    distance, = renderer.map(params, rays,
+                             lambda chunk: chunk.rendering.distance_median)
     depth[i] = distance.reshape(grid[::-1]) / cameras.distance_per_depth(
         intrinsics[i], grid)
     if config.shape.geometry == "sensor":
