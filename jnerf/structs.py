@@ -112,6 +112,28 @@ class Rendering:
 
 
 @struct.dataclass
+class Entities:
+  """N pixels, or 3D points, as labelling sees them. What a method does not ask for
+  may be None.
+
+  J: `[N, P]` gradients.
+  points: `[N, 3]` where they lie: a pixel where its ray meets half of its opacity.
+  rgb: `[N, 3]` colour, as the field renders it.
+  features: `[N, F]` visual features of the photograph there.
+  rays: the N rays through them.
+  rendering: of the rays, with what was computed at their samples; a point is a ray
+    with one opaque sample.
+  """
+
+  J: Array | None = None
+  points: Array | None = None
+  rgb: Array | None = None
+  features: Array | None = None
+  rays: Rays | None = None
+  rendering: Rendering | None = None
+
+
+@struct.dataclass
 class Scene:
   """A capture on the host, in NumPy, at the resolution it is worked at.
 

@@ -15,7 +15,7 @@ from jnerf.labeling.assignment import (
   normalize_view,
   paper_recipe,
 )
-from jnerf.structs import Rendering
+from jnerf.structs import Entities, Rendering
 
 HEIGHT, WIDTH, S, H = 12, 16, 3, 16
 CLASSES = [3, 8, 11, 40]
@@ -56,8 +56,8 @@ def accuracy(method, noise, index_fn, seed=0):
   seen, _, labels = view(noise, seed)
   test, rendering, truth = view(noise, seed + 1)
   index = index_fn(labels)
-  state = method.fit(np.asarray(seen)[index], labels[index], CLASSES)
-  scores = jax.jit(method.scores)(state, test, rendering)
+  state = method.fit(Entities(J=np.asarray(seen)[index]), labels[index], CLASSES)
+  scores = jax.jit(method.scores)(state, Entities(J=test, rendering=rendering))
   assert scores.shape == (len(truth), len(CLASSES))
   scores = method.finish(scores.reshape(HEIGHT, WIDTH, -1))
   predicted = np.asarray(label_map(scores, CLASSES))
@@ -88,8 +88,8 @@ def test_every_method_beats_chance_in_noise(name, protocol):
 def test_cosine_with_one_click_is_the_cosine():
   J, _, truth = view(0.3)
   index = clicks(truth, 1)
-  state = cosine_kernel(0.01).fit(J[index], truth[index], CLASSES)
-  scores = jax.jit(cosine_kernel(0.01, batch_size=50).scores)(state, J, None)
+  state = cosine_kernel(0.01).fit(Entities(J=J[index]), truth[index], CLASSES)
+  scores = jax.jit(cosine_kernel(0.01, batch_size=50).scores)(state, Entities(J=J))
   rows = np.asarray(J) / np.linalg.norm(J, axis=1, keepdims=True)
   np.testing.assert_allclose(scores, rows @ rows[index].T, atol=1e-5)
 
@@ -102,8 +102,8 @@ def test_cosine_kernel_equals_a_loop_and_spans_mean_to_largest():
 
   def run(bandwidth):
     method = cosine_kernel(bandwidth)
-    state = method.fit(J[index], truth[index], CLASSES)
-    return jax.jit(method.scores)(state, J, None)
+    state = method.fit(Entities(J=J[index]), truth[index], CLASSES)
+    return jax.jit(method.scores)(state, Entities(J=J))
 
   expected = np.stack(
       [0.1 * np.log(np.mean(np.exp(c / 0.1), axis=1)) for c in cosines], axis=1)
@@ -117,10 +117,10 @@ def test_cosine_kernel_equals_a_loop_and_spans_mean_to_largest():
 def test_cosine_keeps_a_bounded_share_of_a_labelled_frame():
   J, _, truth = view(0.1)
   method = cosine_kernel(0.02, max_labels=40)
-  state = method.fit(J, truth, [*CLASSES, 77])
+  state = method.fit(Entities(J=J), truth, [*CLASSES, 77])
   assert state.directions.shape == (5, 8, 3 * H)
   np.testing.assert_array_equal(state.mask.sum(1), [8, 8, 8, 8, 0])
-  scores = jax.jit(method.scores)(state, J, None)
+  scores = jax.jit(method.scores)(state, Entities(J=J))
   assert bool(jnp.all(jnp.isneginf(scores[:, 4])))  # no label, never chosen
   assert np.mean(np.asarray(label_map(scores, [*CLASSES, 77])) == truth) == 1
 
@@ -129,10 +129,11 @@ def test_paper_recipe_linear_is_the_limit_of_the_finite_step():
   J, rendering, truth = view(0.3)
   index = clicks(truth, 2)
   finite, linear = paper_recipe(1e-3), paper_recipe(1e-3, finite=False)
-  state = finite.fit(J[index], truth[index], CLASSES)
-  exact = finite.scores(state, J, rendering)
-  np.testing.assert_allclose(linear.scores(state, J, None), exact, rtol=0.02, atol=1e-6)
-  assert finite.needs_rendering and not linear.needs_rendering
+  state = finite.fit(Entities(J=J[index]), truth[index], CLASSES)
+  exact = finite.scores(state, Entities(J=J, rendering=rendering))
+  np.testing.assert_allclose(linear.scores(state, Entities(J=J)), exact, rtol=0.02,
+                             atol=1e-6)
+  assert finite.needs_samples and not linear.needs_samples
 
 
 def test_normalize_view_follows_the_recipe_step_by_step():
@@ -159,18 +160,6 @@ def test_a_class_out_of_view_is_dropped_and_one_in_view_is_not():
   np.testing.assert_array_equal(np.unique(labels), [4])
   nothing = label_map(normalize_view(jnp.zeros((5, 5, 2))), [4, 5])
   np.testing.assert_array_equal(nothing, 0)
-
-
-def test_features_take_the_place_of_gradients():
-  """Nearest prototype without a field is the same call on 2D features."""
-  rng = np.random.default_rng(1)
-  features = rng.normal(size=(50, 6)).astype(np.float32)
-  method = cosine_kernel(0.02)
-  state = method.fit(features[[4, 9]], [2, 1], [1, 2])
-  scores = jax.jit(method.scores)(state, jnp.asarray(features), None)
-  best = label_map(scores, [1, 2])
-  unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-  np.testing.assert_array_equal(best, np.where(unit @ unit[9] >= unit @ unit[4], 1, 2))
 
 
 def test_an_unknown_method_is_named():

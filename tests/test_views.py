@@ -16,7 +16,7 @@ from jnerf.shaping import jacobians
 from jnerf.shaping.contrast import RGB_KERNEL, Recipe
 from jnerf.stages.evaluation import Labeler, _evaluate_field
 from jnerf.stages.labels import LabelSet
-from jnerf.structs import Scene
+from jnerf.structs import Entities, Scene
 
 NUM = 20
 DISTANCE = np.linspace(1.2, 2.8, NUM).astype(np.float32)
@@ -68,7 +68,7 @@ def test_gradients_of_points_are_those_of_their_values(model, params, pattern):
 def test_finite_response_of_points_tends_to_their_gradients(model, params):
   rays = tiny_models.rays(NUM)
   renderer = views.ViewRenderer(model, Recipe(), chunk=NUM, samples=True)
-  chunk, = renderer.chunks(params, rays, DISTANCE)
+  (chunk, _), = renderer.chunks(params, rays, DISTANCE)
   V = jax.random.normal(jax.random.key(0), (chunk.J.shape[1], 3))
   finite = finite_response(chunk.rendering.weights, chunk.rendering.hidden,
                            chunk.rendering.logits, V, step=1e-3, signed=True)
@@ -114,7 +114,7 @@ def test_points_are_scored_where_depth_is_known(model, params):
   renderer = views.ViewRenderer(model, Recipe(), chunk=64)
   method = make_assignment("bayes", bandwidth=0.02, ridge=0.1, paper_step=0.1)
   labelled = views.rays_of_pixels(scene, labels.pixels)
-  state = method.fit(renderer.gradients(params, labelled), labels.class_ids,
+  state = method.fit(renderer.entities(params, labelled), labels.class_ids,
                      np.array([1, 2]))
   labeler = Labeler(LabelSet("dense", 0, labels), "bayes", method, method.scores, state)
   result = _evaluate_field(scene, renderer, params, [labeler], field="plain", pairs=None,
@@ -122,7 +122,7 @@ def test_points_are_scored_where_depth_is_known(model, params):
   assert [row["dimension"] for row in result.rows] == ["2d", "3d"]
   rays = views.rays_of_view(scene, 1)
   J = gathered(renderer, params, rays, distance=views.distance_of_view(scene, 1))[1]
-  predicted = 1 + np.argmax(method.scores(state, jnp.asarray(J), None), axis=1)
+  predicted = 1 + np.argmax(method.scores(state, Entities(J=jnp.asarray(J))), axis=1)
   known = depth[1].reshape(-1) > 0
   right = (predicted == semantic[1].reshape(-1))[known]
   assert known.sum() == 120 and 0 < right.mean() < 1

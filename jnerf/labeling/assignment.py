@@ -1,12 +1,9 @@
 """From labelled gradients to a class for every pixel: methods, one interface.
 
-An `Assignment` has three steps. `fit` sees the labelled pixels; `scores` works
-ray by ray, so a view may come in chunks and its gradients need not be kept;
+An `Assignment` has three steps. `fit` sees the labelled entities; `scores` works
+one by one, so a view may come in chunks and its gradients need not be kept;
 `finish` sees the scores of a whole view (most methods have nothing to do there).
 `label_map` then takes the best class of each pixel.
-
-Nothing here needs a field: pass 2D features `[N, F]` in place of `J` and
-`cosine` is the nearest prototype among features, `bayes` a linear probe.
 
 Notation: `J [N, P]` gradients of N rays, K classes with `class_ids [K]`.
 """
@@ -27,7 +24,7 @@ from jnerf.labeling import bayes
 from jnerf.labeling.response import PRECISION, finite_response, linear_response
 from jnerf.labeling.seeds import mean_gradient_seeds
 from jnerf.shaping.pairs import unit_rows
-from jnerf.structs import Array, Rendering
+from jnerf.structs import Array, Entities
 
 METHODS = ("cosine", "paper", "bayes")
 
@@ -36,17 +33,16 @@ METHODS = ("cosine", "paper", "bayes")
 class Assignment:
   """One way from labelled gradients to class scores.
 
-  fit: `(J [M, P], labels [M], class_ids [K]) -> state`, a pytree.
-  scores: `(state, J [N, P], rendering) -> [N, K]`, higher is better; pure, to
-    be jitted. `rendering` may be None unless `needs_rendering`.
+  fit: `(entities (M), labels [M], class_ids [K]) -> state`, a pytree.
+  scores: `(state, entities (N)) -> [N, K]`, higher is better; pure, to be jitted.
   finish: `[H, W, K] -> [H, W, K]`, on one view's scores; -inf drops a class.
-  needs_rendering: `scores` reads `weights, hidden, logits` of the rays.
+  needs_samples: `scores` reads `weights, hidden, logits` of the rays' samples.
   """
 
-  fit: Callable[[Array, Array, Array], Any]
-  scores: Callable[[Any, Array, Rendering | None], Array]
+  fit: Callable[[Entities, Array, Array], Any]
+  scores: Callable[[Any, Entities], Array]
   finish: Callable[[Array], Array] = lambda scores: scores
-  needs_rendering: bool = False
+  needs_samples: bool = False
 
 
 def make_assignment(method: str, *, bandwidth: float, ridge: float,
@@ -97,7 +93,7 @@ def cosine_kernel(bandwidth: float, max_labels: int = 512,
     batch_size: rays worked on at once.
   """
 
-  def fit(J, labels, class_ids):
+  def fit(entities, labels, class_ids):
     labels, limit = np.asarray(labels), max(max_labels // len(class_ids), 1)
     rows = [_strided(np.flatnonzero(labels == c), limit) for c in class_ids]
     width = max(max(map(len, rows)), 1)
@@ -105,10 +101,9 @@ def cosine_kernel(bandwidth: float, max_labels: int = 512,
     mask = np.zeros((len(rows), width), bool)
     for k, row in enumerate(rows):
       index[k, :len(row)], mask[k, :len(row)] = row, True
-    return CosineState(unit_rows(jnp.asarray(J[index])), jnp.asarray(mask))
+    return CosineState(unit_rows(jnp.asarray(entities.J[index])), jnp.asarray(mask))
 
-  def scores(state, J, rendering=None):
-    del rendering
+  def scores(state, entities):
     log_counts = jnp.log(jnp.maximum(jnp.sum(state.mask, axis=1), 1))
 
     def ray_scores(row):
@@ -117,7 +112,7 @@ def cosine_kernel(bandwidth: float, max_labels: int = 512,
           jax.nn.logsumexp(cosines / bandwidth, axis=1, where=state.mask)
           - log_counts)  # -inf for a class without labels
 
-    return jax.lax.map(ray_scores, unit_rows(J), batch_size=batch_size)
+    return jax.lax.map(ray_scores, unit_rows(entities.J), batch_size=batch_size)
 
   return Assignment(fit, scores)
 
@@ -135,17 +130,21 @@ def paper_recipe(step: float, *, finite: bool = True) -> Assignment:
   Args:
     step: length of the nudge; the directions have unit length (the paper's code
       takes the mean gradient as it is, whose length its loss keeps near 1).
-    finite: exact change of the colours, needs the rendering; otherwise
+    finite: exact change of the colours, needs the samples; otherwise
       `|J . v| * step`, its limit for small steps.
   """
 
-  def scores(state, J, rendering=None):
+  def fit(entities, labels, class_ids):
+    return mean_gradient_seeds(entities.J, labels, class_ids)
+
+  def scores(state, entities):
     if not finite:
-      return jnp.abs(linear_response(J, state)) * step
+      return jnp.abs(linear_response(entities.J, state)) * step
+    rendering = entities.rendering
     return finite_response(rendering.weights, rendering.hidden, rendering.logits,
                            state, step=step)
 
-  return Assignment(mean_gradient_seeds, scores, normalize_view, finite)
+  return Assignment(fit, scores, normalize_view, finite)
 
 
 @jax.jit
@@ -174,11 +173,10 @@ def bayes_classifier(ridge: float, balance: float = 0.5) -> Assignment:
   `bayes.class_probabilities` for those who ask.
   """
 
-  def fit(J, labels, class_ids):
-    return bayes.fit_bayes(J, labels, class_ids, ridge=ridge, balance=balance)
+  def fit(entities, labels, class_ids):
+    return bayes.fit_bayes(entities.J, labels, class_ids, ridge=ridge, balance=balance)
 
-  def scores(state, J, rendering=None):
-    del rendering
-    return bayes.mean_scores(state, J)
+  def scores(state, entities):
+    return bayes.mean_scores(state, entities.J)
 
   return Assignment(fit, scores)

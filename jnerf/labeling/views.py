@@ -13,7 +13,6 @@ import dataclasses
 import functools
 from typing import Any
 
-from flax import struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,22 +21,7 @@ from jnerf.fields.model import Model
 from jnerf.labeling.response import cosine_response
 from jnerf.scenes import cameras
 from jnerf.shaping import contrast
-from jnerf.structs import Array, Batch, Rays, Rendering, Samples, Scene
-
-
-@struct.dataclass
-class Chunk:
-  """Some rays of a view, rendered, or points on them.
-
-  rendering: of the chunk's rays, padding included; without `samples` its
-    per-sample fields are None. A point is a ray with one opaque sample.
-  J: `[n, P]` gradients.
-  num: how many of the n rays are no padding.
-  """
-
-  rendering: Rendering
-  J: Array
-  num: int = struct.field(pytree_node=False)
+from jnerf.structs import Batch, Entities, Rays, Rendering, Samples, Scene
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +30,7 @@ class ViewRenderer:
 
   model: the field; recipe: names the parameters and how J is computed.
   chunk: rays rendered at once; background: what is behind the field.
-  samples: whether chunks hold `weights, hidden, logits` of every sample, which
+  samples: whether renderings hold `weights, hidden, logits` of every sample, which
     are large and which few methods need.
   """
 
@@ -56,45 +40,60 @@ class ViewRenderer:
   background: float = 0.5
   samples: bool = False
 
-  def chunks(self, params, rays: Rays, distance=None) -> Iterator[Chunk]:
+  def chunks(self, params, rays: Rays, distance=None,
+             features=None) -> Iterator[tuple[Entities, int]]:
     """The rays, in order, some `chunk` at a time.
 
     distance: `[N]`: not the pixels but the 3D points at these distances.
+    features: `[N, F]` of the photographs at the rays, to be handed on.
+
+    Yields `chunk` entities, the last ones padded, and how many are no padding.
     """
     num_rays = rays.origins.shape[0]
     for start in range(0, num_rays, self.chunk):
-      part = _part((rays, distance), start, self.chunk)
-      yield Chunk(*_render(self, params, *part), num=min(self.chunk, num_rays - start))
+      part = _part((rays, distance, features), start, self.chunk)
+      yield _render(self, params, *part), min(self.chunk, num_rays - start)
 
-  def map(self, params, rays: Rays, *fns: Callable[[Chunk], Any],
-          distance=None) -> list[np.ndarray]:
-    """Applies each `fn: Chunk -> [n, ...]` to all chunks; arrays over all rays.
+  def map(self, params, rays: Rays, *fns: Callable[[Entities], Any], distance=None,
+          features=None) -> list:
+    """Applies each `fn: Entities -> tree of [n, ...]` to all chunks.
 
-    distance: as in `chunks`.
+    distance, features: as in `chunks`. Returns trees of arrays over all rays, on the
+    host.
     """
     results = [[] for _ in fns]
-    for chunk in self.chunks(params, rays, distance):
+    for chunk, num in self.chunks(params, rays, distance, features):
       for result, fn in zip(results, fns):
-        result.append(np.asarray(fn(chunk))[:chunk.num])
-    return [np.concatenate(result) for result in results]
+        result.append(rows_of(jax.device_get(fn(chunk)), slice(num)))
+    return [jax.tree.map(lambda *leaves: np.concatenate(leaves), *result)
+            for result in results]
+
+  def entities(self, params, rays: Rays, features=None) -> Entities:
+    """The pixels of any number of rays, without what was computed at samples."""
+    return self.map(params, rays, lambda chunk: chunk.replace(rendering=None),
+                    features=features)[0]
 
   def gradients(self, params, rays: Rays) -> np.ndarray:
     """`J [N, P]` of any number of rays."""
     return self.map(params, rays, lambda chunk: chunk.J)[0]
 
 
-def _part(rows, start: int, num: int):
-  """`num` rows of every array in `rows` from `start`; past the end, the last one again.
+def rows_of(tree, rows):
+  """Some rows of every array in a tree, by a slice or by their numbers."""
+  return jax.tree.map(lambda leaf: leaf[rows], tree)
+
+
+def _part(tree, start: int, num: int):
+  """`num` rows of every array in a tree from `start`; past the end, the last one again.
 
   A last chunk of another size would be compiled anew.
   """
-  total = jax.tree.leaves(rows)[0].shape[0]
-  index = np.minimum(np.arange(start, start + num), total - 1)
-  return jax.tree.map(lambda leaf: np.asarray(leaf)[index], rows)
+  total = jax.tree.leaves(tree)[0].shape[0]
+  return rows_of(tree, np.minimum(np.arange(start, start + num), total - 1))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _render(renderer: ViewRenderer, params, rays: Rays, distance=None):
+def _render(renderer: ViewRenderer, params, rays: Rays, distance, features) -> Entities:
   model = renderer.model
   if distance is None:
     samples = model.sample(params, rays)
@@ -110,7 +109,9 @@ def _render(renderer: ViewRenderer, params, rays: Rays, distance=None):
   if not renderer.samples:
     rendering = rendering.replace(t=None, weights=None, sigma=None, hidden=None,
                                   logits=None, proposals=())
-  return rendering, J
+  points = rays.origins + rendering.distance_median[:, None] * rays.directions
+  return Entities(J=J, points=points, rgb=rendering.rgb, features=features, rays=rays,
+                  rendering=rendering)
 
 
 def _render_points(model: Model, params, rays: Rays, distance) -> Rendering:

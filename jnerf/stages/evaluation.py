@@ -26,7 +26,7 @@ from jnerf.stages import labels as labels_lib
 from jnerf.stages.labels import LabelSet
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
-from jnerf.structs import Scene
+from jnerf.structs import Entities, Scene
 
 
 @dataclasses.dataclass
@@ -61,11 +61,10 @@ class Labeler:
     """Names it among the labelers of one field."""
     return self.label_set.name, self.method
 
-  def scores(self, chunk: views.Chunk):
-    """`[n, K]` scores of a chunk's rays."""
+  def scores(self, entities: Entities):
+    """`[n, K]` scores of some entities."""
     began = time.perf_counter()
-    rendering = chunk.rendering if self.assignment.needs_rendering else None
-    scores = jax.block_until_ready(self.scores_fn(self.state, chunk.J, rendering))
+    scores = jax.block_until_ready(self.scores_fn(self.state, entities))
     self.seconds += time.perf_counter() - began
     return scores
 
@@ -115,10 +114,11 @@ def _fit_labelers(scene: Scene, renderer: ViewRenderer, params, sets, methods,
   if not sets:
     return []
   pixels = np.concatenate([label_set.labels.pixels for label_set in sets])
-  gradients = renderer.gradients(params, views.rays_of_pixels(scene, pixels))
-  ends = np.cumsum([len(label_set.labels.class_ids) for label_set in sets])
-  labelers = []
-  for label_set, part in zip(sets, np.split(gradients, ends[:-1])):
+  clicked = renderer.entities(params, views.rays_of_pixels(scene, pixels))
+  labelers, end = [], 0
+  for label_set in sets:
+    start, end = end, end + len(label_set.labels.class_ids)
+    part = views.rows_of(clicked, slice(start, end))
     for name, method in methods.items():
       began = time.perf_counter()
       state = jax.block_until_ready(method.fit(

@@ -88,7 +88,7 @@ def assignments(session: Session) -> dict[str, Assignment]:
 
 def view_renderer(session: Session) -> ViewRenderer:
   """Renders views with the gradients of the parameters that are shaped."""
-  needs_samples = any(method.needs_rendering for method in assignments(session).values())
+  needs_samples = any(method.needs_samples for method in assignments(session).values())
   return ViewRenderer(session.model, session.recipe(oracle=False),
                       chunk=session.config.runtime.chunk,
                       background=session.background(), samples=needs_samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 
@@ -31,14 +32,9 @@ def propagate(session: Session) -> str:
   labels, renderer = label_set.labels, labels_lib.view_renderer(session)
   assignment = labels_lib.assignments(session)[method]
   params = trained_params(session, "shape")
-  clicked = renderer.gradients(params, views.rays_of_pixels(scene, labels.pixels))
+  clicked = renderer.entities(params, views.rays_of_pixels(scene, labels.pixels))
   state = assignment.fit(clicked, labels.class_ids, np.array(labels.classes))
-  scores_fn = jax.jit(assignment.scores)
-
-  def scores(chunk):
-    return scores_fn(state, chunk.J,
-                     chunk.rendering if assignment.needs_rendering else None)
-
+  scores = functools.partial(jax.jit(assignment.scores), state)
   name = f"shaped-{method}"
   folder = session.workdir.folder("labels", name)
   session.workdir.forget(["propagate"])
