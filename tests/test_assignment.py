@@ -7,13 +7,12 @@ import pytest
 
 from jnerf.errors import InputError
 from jnerf.labeling import assignment
+from jnerf.labeling.aggregator import fit_aggregator, log_probabilities
 from jnerf.labeling.assignment import (
   METHODS,
   cosine_kernel,
   label_map,
   make_assignment,
-  normalize_view,
-  paper_recipe,
 )
 from jnerf.structs import Entities, Rendering
 
@@ -70,7 +69,7 @@ def methods():
           for name in METHODS}
 
 
-@pytest.mark.parametrize("name", ["cosine", "bayes"])
+@pytest.mark.parametrize("name", ["cosine", "bayes", "mlp"])
 def test_one_click_per_class_labels_clustered_gradients_without_error(name):
   assert accuracy(methods()[name], 0.01, lambda t: clicks(t, 1)) == 1
 
@@ -125,41 +124,40 @@ def test_cosine_keeps_a_bounded_share_of_a_labelled_frame():
   assert np.mean(np.asarray(label_map(scores, [*CLASSES, 77])) == truth) == 1
 
 
-def test_paper_recipe_linear_is_the_limit_of_the_finite_step():
-  J, rendering, truth = view(0.3)
-  index = clicks(truth, 2)
-  finite, linear = paper_recipe(1e-3), paper_recipe(1e-3, finite=False)
-  state = finite.fit(Entities(J=J[index]), truth[index], CLASSES)
-  exact = finite.scores(state, Entities(J=J, rendering=rendering))
-  np.testing.assert_allclose(linear.scores(state, Entities(J=J)), exact, rtol=0.02,
-                             atol=1e-6)
-  assert finite.needs_samples and not linear.needs_samples
+def test_cosines_fade_with_the_distance_from_the_click():
+  J, _, truth = view(0.3)
+  points = np.random.default_rng(1).normal(size=(len(truth), 3)).astype(np.float32)
+  index = np.concatenate([clicks(truth, 2), clicks(truth, 1, seed=1)[:2]])  # 3, 3, 2, 2
+  some = Entities(J=J[index], points=points[index])
+
+  def run(scale):
+    method = cosine_kernel(0.1, position_scale=scale)
+    state = method.fit(some, truth[index], CLASSES)
+    return jax.jit(method.scores)(state, Entities(J=J, points=points))
+
+  rows = np.asarray(J, np.float64) / np.linalg.norm(J, axis=1, keepdims=True)
+  distances = np.linalg.norm(points[:, None] - points[index], axis=2)
+  answers = rows @ rows[index].T * np.exp(-distances**2 / (2 * 0.7**2))
+  expected = np.stack([
+      0.1 * np.log(np.mean(np.exp(answers[:, truth[index] == c] / 0.1), axis=1))
+      for c in CLASSES], axis=1)
+  np.testing.assert_allclose(run(0.7), expected, atol=1e-5)
+  np.testing.assert_allclose(run(1e4), run(0.0), atol=1e-5)  # far beyond the scene
 
 
-def test_normalize_view_follows_the_recipe_step_by_step():
+def test_the_aggregator_tells_apart_what_no_line_can_and_is_repeatable():
   rng = np.random.default_rng(0)
-  maps = rng.uniform(0, 1.5, (9, 7, 2)).astype(np.float32)
-  expected = np.zeros_like(maps)
-  clipped = np.pad(np.minimum(maps, 0.8), ((1, 1), (1, 1), (0, 0)), mode="reflect")
-  for row in range(9):
-    for column in range(7):
-      for i, a in enumerate((0.25, 0.5, 0.25)):
-        for j, b in enumerate((0.25, 0.5, 0.25)):
-          expected[row, column] += a * b * clipped[row + i, column + j]
-  expected /= expected.max(axis=(0, 1))
-  np.testing.assert_allclose(normalize_view(jnp.asarray(maps)), expected, atol=1e-5)
-
-
-def test_a_class_out_of_view_is_dropped_and_one_in_view_is_not():
-  maps = np.zeros((100, 100, 3), np.float32)
-  maps[:50, :, 0] = 1e-3  # weak, but an object: its own maximum is what counts
-  maps[70, 70, 1] = 1e-3  # one hot pixel
-  scores = normalize_view(jnp.asarray(maps))
-  assert bool(jnp.all(jnp.isneginf(scores[..., 1:])))
-  labels = np.asarray(label_map(scores, [4, 5, 6]))
-  np.testing.assert_array_equal(np.unique(labels), [4])
-  nothing = label_map(normalize_view(jnp.zeros((5, 5, 2))), [4, 5])
-  np.testing.assert_array_equal(nothing, 0)
+  angle = rng.uniform(0, 2 * np.pi, 600)
+  J = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+  labels = np.where(np.sin(2 * angle) > 0, 7, 2)  # opposite quadrants are one class
+  fitted = [fit_aggregator(J[:500], labels[:500], [2, 5, 7], width=32, steps=400,
+                           learning_rate=1e-2, seed=seed) for seed in (0, 0, 1)]
+  found, again, other = (np.asarray(log_probabilities(state, J)) for state in fitted)
+  np.testing.assert_allclose(np.exp(found).sum(1), 1, rtol=1e-5)
+  np.testing.assert_array_equal(found, again)
+  assert np.any(found != other)
+  predicted = np.asarray([2, 5, 7])[found[500:].argmax(1)]
+  assert np.mean(predicted == labels[500:]) > 0.93 and 5 not in predicted
 
 
 def test_an_unknown_method_is_named():

@@ -40,6 +40,17 @@ def test_defaults_are_valid():
     {"label.methods": ()},
     {"label.primary": "bayes", "label.methods": ("cosine",)},
     {"label.dimensions": ("4d",)},
+    {"label.protocols": ("merged-",)},
+    {"label.directions": "median_gradient"},
+    {"label.directions": "k_means", "label.position_scale": 0.1,
+     "label.methods": ("cosine", "paper")},
+    {"label.response": "4d"},
+    {"label.response": "3d", "label.methods": ("cosine", "paper"),
+     "shape.params": "field/trunk/.*"},
+    {"label.position_scale": -1.0},
+    {"label.num_centres": 0},
+    {"label.mlp.width": 0},
+    {"label.mlp.learning_rate": 0.0},
     {"runtime.steps_per_call": 0},
 ])
 def test_one_line_names_the_key(changes):

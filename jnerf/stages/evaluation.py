@@ -73,7 +73,8 @@ class Labeler:
     began = time.perf_counter()
     scores = flat_scores.reshape(size[1], size[0], -1)
     classes = np.array(self.label_set.labels.classes)
-    result = np.asarray(label_map(self.assignment.finish(scores), classes))
+    result = self.label_set.classes_of(
+        np.asarray(label_map(self.assignment.finish(scores), classes)))
     self.seconds += time.perf_counter() - began
     return result
 
@@ -135,16 +136,14 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
   for_points = [dataclasses.replace(labeler) for labeler in labelers]
   test_views, seconds = _label_views(scene, renderer, params, labelers)
   rows = []
-  if scene.semantic is not None:
-    name_row = functools.partial(_row, field=field, pairs=pairs)
-    truth = {view: scene.semantic[view] for view in test_views}
+  if any(labeler.label_set.truth(scene) is not None for labeler in labelers):
+    name_row = functools.partial(_row, scene, field=field, pairs=pairs)
     if "2d" in dimensions:
       labels = {view: found.labels for view, found in test_views.items()}
-      rows += [name_row(labeler, labels, truth, "2d", seconds) for labeler in labelers]
+      rows += [name_row(labeler, labels, "2d", seconds) for labeler in labelers]
     if "3d" in dimensions:
       labels, seconds = _label_points(scene, renderer, params, for_points)
-      seen = {view: np.where(scene.depth[view] > 0, truth[view], 0) for view in truth}
-      rows += [name_row(labeler, labels, seen, "3d", seconds) for labeler in for_points]
+      rows += [name_row(labeler, labels, "3d", seconds) for labeler in for_points]
   found = list(test_views.values())
   photos, scored = scene.photos(scene.test, renderer.background), _scored(scene)
   depth_error = None
@@ -218,21 +217,23 @@ class _RenderingClock:
     return sum(labeler.seconds for labeler in self._labelers)
 
 
-def _row(labeler: Labeler, labels: dict[int, dict], truth: dict[int, np.ndarray],
-         dimension: str, rendering_seconds: float, *, field: str,
-         pairs: str | None) -> dict:
+def _row(scene: Scene, labeler: Labeler, labels: dict[int, dict], dimension: str,
+         rendering_seconds: float, *, field: str, pairs: str | None) -> dict:
   """The row of metrics.json for one method and one set of labels.
 
-  labels: `TestView.labels` by view; truth: `[H, W]` classes by view.
+  labels: `TestView.labels` by view. In 3D only surface that has depth is scored.
   Its seconds are what labelling all test views takes: one render and the method.
   """
   label_set = labeler.label_set
-  num = 1 + max(*labeler.label_set.labels.classes,
-                *(int(classes.max()) for classes in truth.values()))
-  confusion = sum(metrics.confusion_matrix(labels[view][labeler.key], classes, num)
-                  for view, classes in truth.items())
+  truth = label_set.truth(scene)[list(labels)]
+  if dimension == "3d":
+    truth = np.where(scene.depth[list(labels)] > 0, truth, 0)
+  ids = np.unique([0, *label_set.classes, *np.unique(truth)])
+  confusion = sum(metrics.confusion_matrix(
+      np.searchsorted(ids, labels[view][labeler.key]), np.searchsorted(ids, classes),
+      len(ids)) for view, classes in zip(labels, truth))
   return score_row(
       method=labeler.method, field=field, pairs=pairs, protocol=label_set.protocol,
       clicks=len(label_set.labels.class_ids), seed=label_set.seed, dimension=dimension,
-      confusion=confusion, clicked=label_set.labels.classes,
+      confusion=confusion, clicked=label_set.classes, ids=ids,
       seconds=rendering_seconds + labeler.seconds)

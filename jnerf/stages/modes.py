@@ -89,7 +89,7 @@ def run(session: Session) -> str:
     session.begin()
     _fit(session)
     _shape(session)
-    if not _has_labels(session):
+    if not labels_lib.label_sets(session):
       print("propagate: skipped, the scene has no labels; to label it, click and give "
             "the clicks file as --config.label.clicks=FILE")
     elif workdir.is_done("propagate"):
@@ -115,10 +115,6 @@ def _shape(session):
       print(f"{stage}: done before, kept")
     else:
       training.shape(session, oracle=stage == "shape-oracle")
-
-
-def _has_labels(session):
-  return session.scene.semantic is not None or session.config.label.clicks
 
 
 def _evaluate(session):

@@ -49,7 +49,8 @@ def propagate(session: Session) -> str:
                    disable=not sys.stderr.isatty()):
     flat, = renderer.map(params, views.rays_of_view(scene, view), scores)
     finished = assignment.finish(flat.reshape(height, width, -1))
-    classes = np.asarray(label_map(finished, np.array(labels.classes)))
+    classes = label_set.classes_of(
+        np.asarray(label_map(finished, np.array(labels.classes))))
     if scene.mask is not None:  # what the scene does not hold is void
       classes = np.where(scene.mask[view], classes, 0)
     write_label_png(folder / f"{scene.frames[view]}.png", classes)
