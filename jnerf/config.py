@@ -173,8 +173,8 @@ def _label() -> ConfigDict:
   label.response = "2d"  # 2d | 3d: the nudge's effect on pixels, or on every sample
   label.position_scale = 0.0  # metres; > 0: cosine and paper answer to clicks near by
   label.mlp = ConfigDict()  # the method for labelled frames
-  label.mlp.width = 64
-  label.mlp.steps = 1000
+  label.mlp.width = 128
+  label.mlp.steps = 500
   label.mlp.learning_rate = 3e-3
   return label
 

@@ -4,6 +4,12 @@ The paper trains such an aggregator on the responses of all classes, for 200 000
 steps, where a whole frame is labelled. Here one hidden layer sees the unit gradient
 itself, of which the responses are K projections, and is trained by one compiled
 scan, in seconds.
+
+Measured on office_0 (1000 fitting and 400 shaping steps, 6000 pixels of each test
+view), its frame with most classes labelled: mIoU 0.38 in 2 s on two busy cores;
+0.26 with the K responses for input (64 wide, 1000 steps; as wide and long on
+gradients 0.32); the Bayesian classifier 0.35. With one click per class 0.20, as the
+cosine kernel.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def bayes_classifier(ridge: float, balance: float = 0.5) -> Assignment:
   return Assignment(fit, scores)
 
 
-def mlp_aggregator(*, width: int = 64, steps: int = 1000, learning_rate: float = 3e-3,
+def mlp_aggregator(*, width: int = 128, steps: int = 500, learning_rate: float = 3e-3,
                    seed: int = 0) -> Assignment:
   """Log-probabilities of a small network on unit gradients, see `aggregator`."""
 
