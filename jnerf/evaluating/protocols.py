@@ -53,7 +53,7 @@ class Labels:
   """M labelled pixels at working resolution; clicks and full frames alike.
 
   pixels: `[M, 3]` int64 (view, row, column), view as in `Scene.frames`.
-  class_ids: `[M]` int64, never void.
+  class_ids: `[M]` int64, never void; -c: not class c.
   """
 
   pixels: np.ndarray
@@ -61,8 +61,11 @@ class Labels:
 
   @property
   def classes(self) -> list[int]:
-    """Distinct class ids, ascending: the classes that were clicked."""
-    return [int(c) for c in np.unique(self.class_ids)]
+    """Distinct class ids, ascending: the classes that were clicked.
+
+    One of which it is only known where it is not can be named nowhere.
+    """
+    return [int(c) for c in np.unique(self.class_ids) if c > 0]
 
 
 def parse_protocol(name: str) -> Protocol:

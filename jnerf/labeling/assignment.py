@@ -33,7 +33,8 @@ METHODS = ("cosine", "paper", "bayes")
 class Assignment:
   """One way from labelled gradients to class scores.
 
-  fit: `(entities (M), labels [M], class_ids [K]) -> state`, a pytree.
+  fit: `(entities (M), labels [M], class_ids [K]) -> state`, a pytree. A label -c says
+    "not class c"; a method that cannot use it leaves it out.
   scores: `(state, entities (N)) -> [N, K]`, higher is better; pure, to be jitted.
   finish: `[H, W, K] -> [H, W, K]`, on one view's scores; -inf drops a class.
   needs_samples: `scores` reads `weights, hidden, logits` of the rays' samples.
@@ -71,10 +72,13 @@ def label_map(scores, class_ids):
 @struct.dataclass
 class CosineState:
   """directions: `[K, m, P]` unit gradients of up to m labels per class.
-  mask: `[K, m]` which of them exist."""
+  mask: `[K, m]` which of them exist.
+  against, against_mask: the same of the labels that say "not this class"."""
 
   directions: Array
   mask: Array
+  against: Array
+  against_mask: Array
 
 
 def cosine_kernel(bandwidth: float, max_labels: int = 512,
@@ -84,7 +88,8 @@ def cosine_kernel(bandwidth: float, max_labels: int = 512,
   A class's score is `bandwidth * log mean exp(cosine / bandwidth)` over its
   labels: with one click a class the cosine itself, otherwise between the mean
   cosine (wide) and the largest (narrow). The mean, not the sum: a class gains
-  nothing by having more labels.
+  nothing by having more labels. That mean `D` is halved where the mean over the labels
+  that say "not this class", `D'`, equals it: the score takes `D * D / (D + D')`.
 
   Args:
     bandwidth: in units of cosine.
@@ -95,26 +100,35 @@ def cosine_kernel(bandwidth: float, max_labels: int = 512,
 
   def fit(entities, labels, class_ids):
     labels, limit = np.asarray(labels), max(max_labels // len(class_ids), 1)
-    rows = [_strided(np.flatnonzero(labels == c), limit) for c in class_ids]
-    width = max(max(map(len, rows)), 1)
-    index = np.zeros((len(rows), width), np.int64)
-    mask = np.zeros((len(rows), width), bool)
-    for k, row in enumerate(rows):
-      index[k, :len(row)], mask[k, :len(row)] = row, True
-    return CosineState(unit_rows(jnp.asarray(entities.J[index])), jnp.asarray(mask))
+    stacks = [_stack(entities.J, [_strided(np.flatnonzero(labels == sign * c), limit)
+                                  for c in class_ids]) for sign in (1, -1)]
+    return CosineState(*stacks[0], *stacks[1])
 
   def scores(state, entities):
-    log_counts = jnp.log(jnp.maximum(jnp.sum(state.mask, axis=1), 1))
+    def closeness(directions, mask, row):
+      cosines = jnp.einsum("kmp,p->km", directions, row, precision=PRECISION)
+      counts = jnp.maximum(jnp.sum(mask, axis=1), 1)
+      return (jax.nn.logsumexp(cosines / bandwidth, axis=1, where=mask)
+              - jnp.log(counts))  # -inf for a class without labels
 
     def ray_scores(row):
-      cosines = jnp.einsum("kmp,p->km", state.directions, row, precision=PRECISION)
-      return bandwidth * (
-          jax.nn.logsumexp(cosines / bandwidth, axis=1, where=state.mask)
-          - log_counts)  # -inf for a class without labels
+      here = closeness(state.directions, state.mask, row)
+      against = jnp.maximum(closeness(state.against, state.against_mask, row), -1e30)
+      return bandwidth * (here + jax.nn.log_sigmoid(here - against))
 
     return jax.lax.map(ray_scores, unit_rows(entities.J), batch_size=batch_size)
 
   return Assignment(fit, scores)
+
+
+def _stack(J, rows):
+  """`J` at K lists of rows, as unit vectors `[K, m, P]`, and which exist, `[K, m]`."""
+  width = max(max(map(len, rows)), 1)
+  index = np.zeros((len(rows), width), np.int64)
+  mask = np.zeros((len(rows), width), bool)
+  for k, row in enumerate(rows):
+    index[k, :len(row)], mask[k, :len(row)] = row, True
+  return unit_rows(jnp.asarray(J[index])), jnp.asarray(mask)
 
 
 def _strided(indices, limit: int):

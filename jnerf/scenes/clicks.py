@@ -77,6 +77,17 @@ def click_pixels(clicks: Clicks, scene: Scene, negative: bool = False) -> np.nda
   return np.array(pixels, np.int64).reshape(-1, 3)
 
 
+def labelled_pixels(clicks: Clicks, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+  """What is known of which pixels: `([M, 3]` as in `click_pixels`, `[M]` int64).
+
+  The second is class ids; -c of a negative click says "not class c".
+  """
+  pixels = [click_pixels(clicks, scene), click_pixels(clicks, scene, negative=True)]
+  ids = ([click.class_id for click in clicks.positive]
+         + [-click.class_id for click in clicks.negative])
+  return np.concatenate(pixels), np.array(ids, np.int64)
+
+
 def full_resolution_xy(row: int, column: int, scene: Scene) -> tuple[int, int]:
   """`(x, y)` of the full-resolution pixel at a working pixel's centre.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-
 from jnerf.errors import InputError
 from jnerf.evaluating.protocols import (
   Labels,
@@ -15,7 +13,7 @@ from jnerf.evaluating.protocols import (
 )
 from jnerf.labeling.assignment import Assignment, make_assignment
 from jnerf.labeling.views import ViewRenderer
-from jnerf.scenes.clicks import click_pixels, read_clicks, write_clicks
+from jnerf.scenes.clicks import labelled_pixels, read_clicks, write_clicks
 from jnerf.shaping.contrast import RGB_KERNEL
 from jnerf.stages.session import Session
 
@@ -48,8 +46,7 @@ def label_sets(session: Session) -> list[LabelSet]:
     clicks = read_clicks(settings.clicks, scene)
     if not clicks.positive:
       raise InputError(f"label.clicks={settings.clicks}: holds no click; add some")
-    ids = np.array([click.class_id for click in clicks.positive], np.int64)
-    return [LabelSet(CLICKS_FILE, 0, Labels(click_pixels(clicks, scene), ids))]
+    return [LabelSet(CLICKS_FILE, 0, Labels(*labelled_pixels(clicks, scene)))]
   sets = []
   for protocol in settings.protocols if scene.semantic is not None else ():
     num_seeds = settings.seeds if parse_protocol(protocol).is_drawn else 1

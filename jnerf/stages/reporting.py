@@ -100,7 +100,8 @@ def _clicks_to_show(session: Session, shown: LabelSet) -> list[tuple[tuple, int]
   first = {}
   for pixel, class_id in zip(shown.labels.pixels.tolist(),
                              shown.labels.class_ids.tolist()):
-    first.setdefault(class_id, tuple(pixel))
+    if class_id > 0:
+      first.setdefault(class_id, tuple(pixel))
   clicks = [(pixel, class_id) for class_id, pixel in first.items()]
   if session.scene.semantic is not None:
     clicks.sort(key=lambda click: -np.sum(
