@@ -166,6 +166,8 @@ def _label() -> ConfigDict:
   label.bandwidth = 0.02  # of the cosine kernel, in units of cosine
   label.ridge = 0.3  # of the Bayesian classifier: noise over prior variance
   label.paper_step = 0.1  # t of the paper's finite nudge
+  label.proposals = 10  # pixels to click next, for next_clicks.json; 0: none
+  label.min_confidence = 0.0  # of the maps that are written; pixels below are class 0
   return label
 
 

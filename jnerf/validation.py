@@ -42,7 +42,8 @@ _AT_LEAST = {
         "shape.warmup_steps", "shape.contrast_weight",
         "shape.norm_weight", "shape.contrast_rays", "shape.threshold_rate",
         "shape.color_scale", "shape.position_scale", "shape.normal_scale",
-        "shape.views_per_batch", "shape.min_positives", "runtime.checkpoint_seconds",
+        "shape.views_per_batch", "shape.min_positives", "label.proposals",
+        "runtime.checkpoint_seconds",
         "runtime.device_data_bytes"),
     1: ("scene.room.num_train", "scene.room.num_test", "field.grid.num_levels",
         "field.grid.features_per_level", "field.grid.log2_table_size",
@@ -150,6 +151,9 @@ def _validate_label(label: ConfigDict) -> None:
     if unknown or not label[key]:
       raise InputError(f"label.{key}={tuple(label[key])}: must be one or more of "
                        f"{', '.join(choices)}")
+  if not 0 <= label.min_confidence <= 1:
+    raise InputError(f"label.min_confidence={label.min_confidence}: must lie between 0 "
+                     "and 1")
   if label.primary not in label.methods:
     raise InputError(f"label.primary={label.primary!r}: must be one of label.methods="
                      f"{tuple(label.methods)}")

@@ -84,10 +84,7 @@ def test_probabilities_are_sure_at_clicks_and_uniform_where_nothing_is_known():
   np.testing.assert_allclose(jnp.sum(probabilities, axis=1), 1, atol=1e-6)
   np.testing.assert_array_equal(jnp.argmax(probabilities[:3], axis=1), [0, 1, 2])
   np.testing.assert_allclose(probabilities[3:], 1 / 3, atol=1e-4)
-  confidence = bayes.confidence(probabilities)
-  assert float(jnp.min(confidence[:3])) > 0.3 > float(jnp.max(confidence[3:])) + 0.2
-  assert float(bayes.confidence(jnp.array([[1.0, 0.0]]))[0]) == pytest.approx(1)
-  assert np.isfinite(bayes.confidence(jnp.ones((2, 1)))).all()  # a single class
+  assert float(jnp.min(jnp.max(probabilities[:3], axis=1))) > 0.7
 
 
 def test_a_negative_label_tells_its_class_alone():

@@ -40,6 +40,7 @@ def test_defaults_are_valid():
     {"label.methods": ()},
     {"label.primary": "bayes", "label.methods": ("cosine",)},
     {"label.dimensions": ("4d",)},
+    {"label.min_confidence": 1.5},
     {"runtime.steps_per_call": 0},
 ])
 def test_one_line_names_the_key(changes):

@@ -36,12 +36,15 @@ class Assignment:
   fit: `(entities (M), labels [M], class_ids [K]) -> state`, a pytree. A label -c says
     "not class c"; a method that cannot use it leaves it out.
   scores: `(state, entities (N)) -> [N, K]`, higher is better; pure, to be jitted.
+  probabilities: `(state, entities (N)) -> [N, K]` of the classes, as `scores`; None
+    where a method tells none.
   finish: `[H, W, K] -> [H, W, K]`, on one view's scores; -inf drops a class.
   needs_samples: `scores` reads `weights, hidden, logits` of the rays' samples.
   """
 
   fit: Callable[[Entities, Array, Array], Any]
   scores: Callable[[Any, Entities], Array]
+  probabilities: Callable[[Any, Entities], Array] | None = None
   finish: Callable[[Array], Array] = lambda scores: scores
   needs_samples: bool = False
 
@@ -69,6 +72,11 @@ def label_map(scores, class_ids):
   return jnp.where(jnp.max(scores, axis=-1) > -jnp.inf, best, 0)
 
 
+def confidence(probabilities):
+  """Probability of the most probable class, `[..., K] -> [...]`."""
+  return jnp.max(probabilities, axis=-1)
+
+
 @struct.dataclass
 class CosineState:
   """directions: `[K, m, P]` unit gradients of up to m labels per class.
@@ -90,6 +98,9 @@ def cosine_kernel(bandwidth: float, max_labels: int = 512,
   cosine (wide) and the largest (narrow). The mean, not the sum: a class gains
   nothing by having more labels. That mean `D` is halved where the mean over the labels
   that say "not this class", `D'`, equals it: the score takes `D * D / (D + D')`.
+
+  A class's probability is its share in the sum of all densities. Not calibrated: the
+  bandwidth is chosen for the best labels, and makes it far too sure.
 
   Args:
     bandwidth: in units of cosine.
@@ -118,7 +129,10 @@ def cosine_kernel(bandwidth: float, max_labels: int = 512,
 
     return jax.lax.map(ray_scores, unit_rows(entities.J), batch_size=batch_size)
 
-  return Assignment(fit, scores)
+  def probabilities(state, entities):
+    return jax.nn.softmax(scores(state, entities) / bandwidth, axis=-1)
+
+  return Assignment(fit, scores, probabilities)
 
 
 def _stack(J, rows):
@@ -158,7 +172,7 @@ def paper_recipe(step: float, *, finite: bool = True) -> Assignment:
     return finite_response(rendering.weights, rendering.hidden, rendering.logits,
                            state, step=step)
 
-  return Assignment(fit, scores, normalize_view, finite)
+  return Assignment(fit, scores, finish=normalize_view, needs_samples=finite)
 
 
 @jax.jit
@@ -183,8 +197,7 @@ def bayes_classifier(ridge: float, balance: float = 0.5) -> Assignment:
   """Mean scores of the Bayesian linear classifier, see `bayes`.
 
   A ray's probabilities are its mean scores in one softmax, so the best class is
-  the same; they and the variance, which costs a P x P solve per ray, are made by
-  `bayes.class_probabilities` for those who ask.
+  the same; they need the variance, which costs a P x P solve per ray.
   """
 
   def fit(entities, labels, class_ids):
@@ -193,4 +206,7 @@ def bayes_classifier(ridge: float, balance: float = 0.5) -> Assignment:
   def scores(state, entities):
     return bayes.mean_scores(state, entities.J)
 
-  return Assignment(fit, scores)
+  def probabilities(state, entities):
+    return bayes.class_probabilities(state, entities.J)
+
+  return Assignment(fit, scores, probabilities)

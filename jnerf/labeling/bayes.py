@@ -68,7 +68,7 @@ class BayesState:
   ridge: Array
 
 
-def _extend(J):
+def extend(J):
   """Unit rows with the constant 1 appended, `[N, P + 1]`."""
   return jnp.concatenate([unit_rows(J), jnp.ones_like(J[:, :1])], axis=1)
 
@@ -76,7 +76,7 @@ def _extend(J):
 @jax.jit
 def _accumulate(sums, J, targets, label_weights):
   """Adds a chunk to `(sum a x x', sum a x y)`."""
-  x = _extend(J)
+  x = extend(J)
   weighted = x * label_weights[:, None]
   return (sums[0] + jnp.matmul(weighted.T, x, precision=PRECISION),
           sums[1] + jnp.matmul(weighted.T, targets, precision=PRECISION))
@@ -122,7 +122,7 @@ def fit_bayes(J, labels, class_ids, *, ridge: float, balance: float = 0.5,
 
 def _deny(state: BayesState, k: int, J, label_weight: float) -> BayesState:
   """The posterior given that the pixels with gradients `J [n, P]` are not class k."""
-  x = _extend(J)
+  x = extend(J)
   solved = cho_solve((state.factor, True), x.T)
   gram = jnp.matmul(x, solved, precision=PRECISION) + jnp.eye(len(x)) / label_weight
   missing = -1 / state.weights.shape[1] - x @ state.weights[:, k]
@@ -132,14 +132,14 @@ def _deny(state: BayesState, k: int, J, label_weight: float) -> BayesState:
 
 def mean_scores(state: BayesState, J):
   """Posterior mean of every class's score, `[N, K]`."""
-  return jnp.matmul(_extend(J), state.weights, precision=PRECISION)
+  return jnp.matmul(extend(J), state.weights, precision=PRECISION)
 
 
 @jax.jit
 def predict_bayes(state: BayesState, J):
   """Scores' `(mean [N, K], variance [N])`; the prior variance of a row is 2 or,
   for a zero gradient, 1 (the bias alone)."""
-  half = solve_triangular(state.factor, _extend(J).T, lower=True)
+  half = solve_triangular(state.factor, extend(J).T, lower=True)
   return mean_scores(state, J), state.ridge * jnp.sum(half**2, axis=0)
 
 
@@ -149,11 +149,3 @@ def class_probabilities(state: BayesState, J):
   mean, variance = predict_bayes(state, J)
   scale = NOISE * (1 + variance / state.ridge)
   return jax.nn.softmax(mean / scale[:, None], axis=-1)
-
-
-@jax.jit
-def confidence(probabilities):
-  """`[N]` in [0, 1]: 1 - entropy / log K. Low is where a click teaches most."""
-  terms = jax.scipy.special.entr(probabilities)
-  num_classes = probabilities.shape[-1]
-  return 1 - jnp.sum(terms, axis=-1) / jnp.log(max(num_classes, 2))

@@ -38,6 +38,11 @@ def check(session: Session, stages: Sequence[str], keep: Sequence[str]) -> None:
     if "propagate" in stages and not sets:
       raise InputError(f"label.clicks: {scene.name} has no labels to draw clicks from; "
                        "click, and give the clicks file as --config.label.clicks=FILE")
+    primary = session.config.label.primary
+    if (session.config.label.min_confidence > 0
+        and not labels_lib.assignments(session)[primary].probabilities):
+      raise InputError(f"label.min_confidence: the method {primary} tells no "
+                       "probabilities; set it to 0, or label.primary to bayes")
     if sets and "3d" in session.config.label.dimensions and not _has_depth(scene):
       raise InputError(f"label.dimensions: 3d scores the surface that depth shows, and "
                        f"the test views of {scene.name} have none; set it to 2d")

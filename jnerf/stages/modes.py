@@ -61,7 +61,13 @@ def propagate(session: Session) -> str:
   with session.workdir.lock():
     session.begin(TRAINED)
     name = propagation.propagate(session)
-  return f"label maps: {session.workdir.path / 'labels' / name}"
+  folder = session.workdir.path
+  lines = [f"label maps: {folder / 'labels' / name}"]
+  if (folder / "confidence" / name).exists():
+    lines.append(f"confidence: {folder / 'confidence' / name}")
+  if (folder / "next_clicks.json").exists():
+    lines.append(f"where to click next: {folder / 'next_clicks.json'}")
+  return "\n".join(lines)
 
 
 def evaluate(session: Session) -> str:
@@ -129,6 +135,7 @@ def _evaluate(session):
   results = evaluate_fields(session, sets)
   workdir.update_metrics(
       labels=[row for result in results.values() for row in result.rows],
+      calibration=[row for result in results.values() for row in result.calibration],
       **{name: {field: getattr(result, name) for field, result in results.items()}
          for name in ("psnr", "ssim", "depth_error_m")})
   workdir.mark_done("evaluate", seconds=time.perf_counter() - began,
