@@ -44,9 +44,11 @@ def label_sets(session: Session) -> list[LabelSet]:
   scene, settings = session.scene, session.config.label
   if settings.clicks:
     clicks = read_clicks(settings.clicks, scene)
-    if not clicks.positive:
-      raise InputError(f"label.clicks={settings.clicks}: holds no click; add some")
-    return [LabelSet(CLICKS_FILE, 0, Labels(*labelled_pixels(clicks, scene)))]
+    labels = Labels(*labelled_pixels(clicks, scene))
+    if not labels.classes:
+      raise InputError(f"label.clicks={settings.clicks}: says of no pixel what it is; "
+                       "add clicks, scribbles or masks")
+    return [LabelSet(CLICKS_FILE, 0, labels)]
   sets = []
   for protocol in settings.protocols if scene.semantic is not None else ():
     num_seeds = settings.seeds if parse_protocol(protocol).is_drawn else 1
