@@ -157,6 +157,7 @@ def _shape() -> ConfigDict:
 def _label() -> ConfigDict:
   label = ConfigDict()
   label.clicks = ""  # a clicks file to propagate; "" draws the protocols' clicks
+  label.session = ""  # label_session.json of `propagate`, to label other photographs
   label.protocols = ("sparse", "clicks-3", "dense")
   label.seeds = 5
   label.methods = ("cosine", "bayes")  # also paper, which takes far longer

@@ -151,6 +151,9 @@ def _validate_label(label: ConfigDict) -> None:
     if unknown or not label[key]:
       raise InputError(f"label.{key}={tuple(label[key])}: must be one or more of "
                        f"{', '.join(choices)}")
+  if label.session and label.clicks:
+    raise InputError(f"label.session={label.session}: must be left out where "
+                     "label.clicks gives clicks")
   if not 0 <= label.min_confidence <= 1:
     raise InputError(f"label.min_confidence={label.min_confidence}: must lie between 0 "
                      "and 1")

@@ -41,6 +41,8 @@ def test_defaults_are_valid():
     {"label.primary": "bayes", "label.methods": ("cosine",)},
     {"label.dimensions": ("4d",)},
     {"label.min_confidence": 1.5},
+    {"label.proposals": -1},
+    {"label.session": "s.json", "label.clicks": "c.json"},
     {"runtime.steps_per_call": 0},
 ])
 def test_one_line_names_the_key(changes):

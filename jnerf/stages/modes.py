@@ -11,7 +11,14 @@ from __future__ import annotations
 
 import time
 
-from jnerf.stages import checks, inspecting, propagation, rendering, training
+from jnerf.stages import (
+  checks,
+  inspecting,
+  propagation,
+  rendering,
+  training,
+  transfer,
+)
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.evaluation import evaluate_fields
 from jnerf.stages.reporting import write_session_report
@@ -55,18 +62,28 @@ def shape(session: Session) -> str:
 
 
 def propagate(session: Session) -> str:
-  """Labels every view from the clicks."""
+  """Labels every view from the clicks, or other photographs from a label session."""
   checks.check_trained(session, "shape")
+  if session.config.label.session:
+    views, kept = transfer.with_session(session)
+    checks.check_method(views)
+    with session.workdir.lock():
+      name = transfer.transfer(views, kept)
+    return _label_lines(session, name)
   checks.check(session, ("propagate",), TRAINED)
   with session.workdir.lock():
     session.begin(TRAINED)
     name = propagation.propagate(session)
+  lines = _label_lines(session, name)
+  proposals = session.workdir.path / "next_clicks.json"
+  return lines + (f"\nwhere to click next: {proposals}" if proposals.exists() else "")
+
+
+def _label_lines(session, name):
   folder = session.workdir.path
   lines = [f"label maps: {folder / 'labels' / name}"]
   if (folder / "confidence" / name).exists():
     lines.append(f"confidence: {folder / 'confidence' / name}")
-  if (folder / "next_clicks.json").exists():
-    lines.append(f"where to click next: {folder / 'next_clicks.json'}")
   return "\n".join(lines)
 
 

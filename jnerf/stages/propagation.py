@@ -17,6 +17,7 @@ from jnerf.labeling import views
 from jnerf.labeling.assignment import Assignment, confidence, label_map
 from jnerf.labeling.views import ViewRenderer
 from jnerf.stages import labels as labels_lib
+from jnerf.stages.label_session import label_session, write_label_session
 from jnerf.stages.proposals import write_proposals
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
@@ -29,7 +30,8 @@ def propagate(session: Session) -> str:
   """Labels views by the config's primary method; returns the labels' name.
 
   The clicks are the user's, else the first draw of the first protocol; the field
-  is the shaped one. Also says where to click next.
+  is the shaped one. Also says where to click next, and keeps the clicks for other
+  photographs of the scene.
   """
   began = time.perf_counter()
   scene, settings = session.scene, session.config.label
@@ -49,6 +51,8 @@ def propagate(session: Session) -> str:
   labeler.write_views(renderer, params, scene, chosen,
                       session.workdir.folder("labels", name),
                       session.workdir.path / "confidence" / name)
+  write_label_session(session.workdir.path / "label_session.json",
+                      label_session(session, label_set))
   write_proposals(session, renderer, params, label_set, clicked.J)
   session.workdir.mark_done(
       "propagate", seconds=time.perf_counter() - began, clicks=len(labels.class_ids),

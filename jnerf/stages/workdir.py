@@ -2,8 +2,8 @@
 
 Layout: `config.json`, `metrics.json`, `checkpoints/<stage>/`, `curves/<stage>.json`,
 `tensorboard/<stage>/`, `labels/<name>/`, `confidence/<name>/`, `next_clicks.json`,
-`renders/`, `report.html`, and `features/` of a network, which no config can contradict
-(`jnerf.scenes.features.feature_cache`).
+`label_session.json`, `renders/`, `report.html`, and `features/` of a network, which no
+config can contradict (`jnerf.scenes.features.feature_cache`).
 
 A stage is *done* when its entry in metrics.json's `stages` holds `seconds`, which
 is written last; it is *begun* when it has a checkpoint. What a stage's results
