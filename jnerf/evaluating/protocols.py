@@ -133,13 +133,15 @@ def labels_to_clicks(labels: Labels, scene: Scene,
   class_names: of the ids; by default the scene's. An id without one is `class i`.
   """
   names = scene.class_names if class_names is None else class_names
-  clicks = []
+  positive, negative = [], []
   for (view, row, column), class_id in zip(
       labels.pixels.tolist(), labels.class_ids.tolist(), strict=True):
     x, y = full_resolution_xy(row, column, scene)
-    clicks.append(Click(scene.frames[view], x, y, class_id))
-  return Clicks(classes={c: names.get(c, f"class {c}") for c in labels.classes},
-                positive=tuple(clicks))
+    clicks = positive if class_id > 0 else negative
+    clicks.append(Click(scene.frames[view], x, y, abs(class_id)))
+  ids = np.unique(np.abs(labels.class_ids)).tolist()
+  return Clicks(classes={c: names.get(c, f"class {c}") for c in ids},
+                positive=tuple(positive), negative=tuple(negative))
 
 
 def score_row(*, method: str, field: str, pairs: str | None, protocol: str,

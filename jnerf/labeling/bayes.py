@@ -125,8 +125,9 @@ def _deny(state: BayesState, k: int, J, label_weight: float) -> BayesState:
   x = extend(J)
   solved = cho_solve((state.factor, True), x.T)
   gram = jnp.matmul(x, solved, precision=PRECISION) + jnp.eye(len(x)) / label_weight
-  missing = -1 / state.weights.shape[1] - x @ state.weights[:, k]
-  change = solved @ jnp.linalg.solve(gram, missing)
+  score = jnp.matmul(x, state.weights[:, k], precision=PRECISION)
+  missing = jnp.linalg.solve(gram, -1 / state.weights.shape[1] - score)
+  change = jnp.matmul(solved, missing, precision=PRECISION)
   return state.replace(weights=state.weights.at[:, k].add(change))
 
 
