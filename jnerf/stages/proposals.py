@@ -33,8 +33,12 @@ def write_proposals(session: Session, renderer: ViewRenderer, params,
   """
   settings, scene, labels = session.config.label, session.scene, label_set.labels
   path = session.workdir.folder() / "next_clicks.json"
-  if not settings.proposals or J.shape[1] > MAX_PARAMS:
-    path.unlink(missing_ok=True)  # of earlier clicks
+  path.unlink(missing_ok=True)  # of earlier clicks
+  if not settings.proposals:
+    return
+  if J.shape[1] > MAX_PARAMS:
+    print(f"propagate: no proposals of clicks, gradients of {J.shape[1]} parameters are "
+          f"more than {MAX_PARAMS}; sketch them by shape.jacobian=sketch")
     return
   pixels = pool_pixels(scene, POOL, session.config.seed)
   pool = renderer.gradients(params, views.rays_of_pixels(scene, pixels))
