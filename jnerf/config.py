@@ -157,6 +157,7 @@ def _shape() -> ConfigDict:
 def _label() -> ConfigDict:
   label = ConfigDict()
   label.clicks = ""  # a clicks file to propagate; "" draws the protocols' clicks
+  label.session = ""  # label_session.json of `propagate`, to label other photographs
   # Also per-frame-0.1; instance-sparse, merged-sparse, ...: clicks on instances.
   label.protocols = ("sparse", "clicks-3", "dense")
   label.seeds = 5
@@ -176,6 +177,8 @@ def _label() -> ConfigDict:
   label.mlp.width = 128
   label.mlp.steps = 500
   label.mlp.learning_rate = 3e-3
+  label.proposals = 10  # pixels to click next, for next_clicks.json; 0: none
+  label.min_confidence = 0.0  # of the maps that are written; pixels below are class 0
   return label
 
 

@@ -45,6 +45,7 @@ _AT_LEAST = {
         "shape.norm_weight", "shape.contrast_rays", "shape.threshold_rate",
         "shape.color_scale", "shape.position_scale", "shape.normal_scale",
         "shape.views_per_batch", "shape.min_positives", "label.position_scale",
+        "label.proposals",
         "runtime.checkpoint_seconds",
         "runtime.device_data_bytes"),
     1: ("scene.room.num_train", "scene.room.num_test", "field.grid.num_levels",
@@ -157,6 +158,12 @@ def _validate_label(label: ConfigDict) -> None:
     if unknown or not label[key]:
       raise InputError(f"label.{key}={tuple(label[key])}: must be one or more of "
                        f"{', '.join(choices)}")
+  if label.session and label.clicks:
+    raise InputError(f"label.session={label.session}: must be left out where "
+                     "label.clicks gives clicks")
+  if not 0 <= label.min_confidence <= 1:
+    raise InputError(f"label.min_confidence={label.min_confidence}: must lie between 0 "
+                     "and 1")
   if label.primary not in label.methods:
     raise InputError(f"label.primary={label.primary!r}: must be one of label.methods="
                      f"{tuple(label.methods)}")

@@ -117,8 +117,9 @@ def test_cosine_keeps_a_bounded_share_of_a_labelled_frame():
   J, _, truth = view(0.1)
   method = cosine_kernel(0.02, max_labels=40)
   state = method.fit(Entities(J=J), truth, [*CLASSES, 77])
-  assert state.directions.shape == (5, 8, 3 * H)
-  np.testing.assert_array_equal(state.mask.sum(1), [8, 8, 8, 8, 0])
+  seeds, _ = state
+  assert seeds.directions.shape == (5, 8, 3 * H)
+  np.testing.assert_array_equal(seeds.mask.sum(1), [8, 8, 8, 8, 0])
   scores = jax.jit(method.scores)(state, Entities(J=J))
   assert bool(jnp.all(jnp.isneginf(scores[:, 4])))  # no label, never chosen
   assert np.mean(np.asarray(label_map(scores, [*CLASSES, 77])) == truth) == 1
@@ -164,3 +165,49 @@ def test_an_unknown_method_is_named():
   with pytest.raises(InputError, match="label.methods: unknown method 'magic'; choose"):
     make_assignment("magic", bandwidth=0.1, ridge=0.1, paper_step=0.1)
   assert set(methods()) == set(assignment.METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_class_that_is_only_denied_is_as_if_nobody_had_named_it(name):
+  J, rendering, truth = view(0.3)
+  index, method = clicks(truth, 2), methods()[name]
+  classes = np.array(CLASSES)
+  entities = Entities(J=J, rendering=rendering)
+  labels = np.r_[truth[index], -77, -77]
+  state = method.fit(Entities(J=J[np.r_[index, 0, 1]]), labels, classes)
+  without = method.fit(Entities(J=J[index]), truth[index], classes)
+  np.testing.assert_allclose(method.scores(state, entities),
+                             method.scores(without, entities), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cosine", "bayes"])
+def test_a_negative_click_mends_its_pixel_and_leaves_what_is_far(name):
+  J, _, truth = view(0.02)
+  method = make_assignment(name, bandwidth=0.02, ridge=0.05, paper_step=0.1)
+  index = clicks(truth, 1)[1:]  # nobody has clicked the first entity
+
+  def predict(index, labels):
+    state = method.fit(Entities(J=J[index]), labels, CLASSES[1:])
+    return np.asarray(label_map(method.scores(state, Entities(J=J)), CLASSES[1:]))
+
+  before = predict(index, truth[index])
+  missed, counts = np.unique(before[truth == CLASSES[0]], return_counts=True)
+  wrong = missed[np.argmax(counts)]
+  denied = np.flatnonzero((truth == CLASSES[0]) & (before == wrong))[:3]
+  after = predict(np.r_[index, denied], np.r_[truth[index], [-wrong] * 3])
+  assert not np.any(after[truth == CLASSES[0]] == wrong)
+  others = truth != CLASSES[0]
+  np.testing.assert_array_equal(after[others], truth[others])
+
+
+def test_cosine_halves_a_kernel_that_negative_labels_equal():
+  J, _, truth = view(0.5)
+  index = clicks(truth, 2)
+  method = cosine_kernel(0.1)
+  both = method.fit(Entities(J=J[np.r_[index, index[:2]]]),
+                    np.r_[truth[index], -truth[index[:2]]], CLASSES)
+  plain = method.fit(Entities(J=J[index]), truth[index], CLASSES)
+  scores = [np.asarray(method.scores(s, Entities(J=J))) for s in (plain, both)]
+  np.testing.assert_allclose(scores[1][:, 0], scores[0][:, 0] - 0.1 * np.log(2),
+                             atol=1e-5)
+  np.testing.assert_array_equal(scores[1][:, 1:], scores[0][:, 1:])

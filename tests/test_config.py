@@ -51,6 +51,9 @@ def test_defaults_are_valid():
     {"label.num_centres": 0},
     {"label.mlp.width": 0},
     {"label.mlp.learning_rate": 0.0},
+    {"label.min_confidence": 1.5},
+    {"label.proposals": -1},
+    {"label.session": "s.json", "label.clicks": "c.json"},
     {"runtime.steps_per_call": 0},
 ])
 def test_one_line_names_the_key(changes):

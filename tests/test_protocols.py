@@ -176,6 +176,15 @@ def test_clicks_files_lead_back_to_the_same_pixels(tmp_path, coarse_share):
   assert clicks.classes[1] == "wall" and max(c.x for c in clicks.positive) >= 12
 
 
+def test_negative_labels_become_negative_clicks():
+  made = labelled_scene()
+  labels = Labels(np.array([[1, 0, 0], [2, 3, 4]]), np.array([1, -5]))
+  assert labels.classes == [1]
+  clicks = labels_to_clicks(labels, made)
+  assert [c.class_id for c in clicks.positive] == [1] and set(clicks.classes) == {1, 5}
+  assert [(c.class_id, c.frame) for c in clicks.negative] == [(5, made.frames[2])]
+
+
 @pytest.mark.parametrize("name", ["", "sparse-1", "clicks", "clicks-0", "clicks--1",
                                   "per-frame-0", "per-frame-0.0", "per-frame-2",
                                   "instance-", "instance-clicks-0", "merged",

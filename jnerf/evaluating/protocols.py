@@ -61,7 +61,7 @@ class Labels:
   """M labelled pixels at working resolution; clicks and full frames alike.
 
   pixels: `[M, 3]` int64 (view, row, column), view as in `Scene.frames`.
-  class_ids: `[M]` int64, never void.
+  class_ids: `[M]` int64, never void; -c: not class c.
   """
 
   pixels: np.ndarray
@@ -69,8 +69,11 @@ class Labels:
 
   @property
   def classes(self) -> list[int]:
-    """Distinct class ids, ascending: the classes that were clicked."""
-    return [int(c) for c in np.unique(self.class_ids)]
+    """Distinct class ids, ascending: the classes that were clicked.
+
+    One of which it is only known where it is not can be named nowhere.
+    """
+    return [int(c) for c in np.unique(self.class_ids) if c > 0]
 
 
 def parse_protocol(name: str) -> Protocol:
@@ -140,13 +143,15 @@ def labels_to_clicks(labels: Labels, scene: Scene,
   class_names: of the ids; by default the scene's. An id without one is `class i`.
   """
   names = scene.class_names if class_names is None else class_names
-  clicks = []
+  positive, negative = [], []
   for (view, row, column), class_id in zip(
       labels.pixels.tolist(), labels.class_ids.tolist(), strict=True):
     x, y = full_resolution_xy(row, column, scene)
-    clicks.append(Click(scene.frames[view], x, y, class_id))
-  return Clicks(classes={c: names.get(c, f"class {c}") for c in labels.classes},
-                positive=tuple(clicks))
+    clicks = positive if class_id > 0 else negative
+    clicks.append(Click(scene.frames[view], x, y, abs(class_id)))
+  ids = np.unique(np.abs(labels.class_ids)).tolist()
+  return Clicks(classes={c: names.get(c, f"class {c}") for c in ids},
+                positive=tuple(positive), negative=tuple(negative))
 
 
 def score_row(*, method: str, field: str, pairs: str | None, protocol: str,

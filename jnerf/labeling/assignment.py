@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.labeling import bayes
@@ -33,14 +34,18 @@ METHODS = ("cosine", "paper", "bayes", "mlp")
 class Assignment:
   """One way from labelled gradients to class scores.
 
-  fit: `(entities (M), labels [M], class_ids [K]) -> state`, a pytree.
+  fit: `(entities (M), labels [M], class_ids [K]) -> state`, a pytree. A label -c says
+    "not class c"; a method that cannot use it leaves it out.
   scores: `(state, entities (N)) -> [N, K]`, higher is better; pure, to be jitted.
+  probabilities: `(state, entities (N)) -> [N, K]` of the classes, as `scores`; None
+    where a method tells none.
   finish: `[H, W, K] -> [H, W, K]`, on one view's scores; -inf drops a class.
   needs_samples: `scores` reads `weights, hidden, logits` of the rays' samples.
   """
 
   fit: Callable[[Entities, Array, Array], Any]
   scores: Callable[[Any, Entities], Array]
+  probabilities: Callable[[Any, Entities], Array] | None = None
   finish: Callable[[Array], Array] = lambda scores: scores
   needs_samples: bool = False
 
@@ -78,6 +83,11 @@ def label_map(scores, class_ids):
   return jnp.where(jnp.max(scores, axis=-1) > -jnp.inf, best, 0)
 
 
+def confidence(probabilities):
+  """Probability of the most probable class, `[..., K] -> [...]`."""
+  return jnp.max(probabilities, axis=-1)
+
+
 def cosine_kernel(bandwidth: float, position_scale: float = 0.0,
                   max_labels: int = MAX_LABELS, batch_size: int = 4096) -> Assignment:
   """Kernel density of each class on the sphere of unit gradients.
@@ -85,7 +95,11 @@ def cosine_kernel(bandwidth: float, position_scale: float = 0.0,
   A class's score is `bandwidth * log mean exp(cosine / bandwidth)` over its
   labels: with one click a class the cosine itself, otherwise between the mean
   cosine (wide) and the largest (narrow). The mean, not the sum: a class gains
-  nothing by having more labels.
+  nothing by having more labels. That mean `D` is halved where the mean over the labels
+  that say "not this class", `D'`, equals it: the score takes `D * D / (D + D')`.
+
+  A class's probability is its share in the sum of all densities. Not calibrated: the
+  bandwidth is chosen for the best labels, and makes it far too sure.
 
   Args:
     bandwidth: in units of cosine.
@@ -96,25 +110,32 @@ def cosine_kernel(bandwidth: float, position_scale: float = 0.0,
   """
 
   def fit(entities, labels, class_ids):
-    return every_gradient(entities, labels, class_ids, max_labels)
+    labels = np.asarray(labels)
+    return tuple(every_gradient(entities, sign * labels, class_ids, max_labels)
+                 for sign in (1, -1))
 
-  def scores(seeds, entities):
-    log_counts = jnp.log(jnp.maximum(jnp.sum(seeds.mask, axis=1), 1))
+  def closeness(seeds, row, point):
+    cosines = jnp.einsum("kmp,p->km", seeds.directions, row, precision=PRECISION)
+    if position_scale:
+      near = gaussian_kernel(point[None], seeds.points.reshape(-1, 3), position_scale)
+      cosines = cosines * near.reshape(cosines.shape)
+    counts = jnp.maximum(jnp.sum(seeds.mask, axis=1), 1)
+    return (jax.nn.logsumexp(cosines / bandwidth, axis=1, where=seeds.mask)
+            - jnp.log(counts))  # -inf for a class without labels
 
+  def scores(state, entities):
     def ray_scores(entity):
-      row, point = entity
-      cosines = jnp.einsum("kmp,p->km", seeds.directions, row, precision=PRECISION)
-      if position_scale:
-        near = gaussian_kernel(point[None], seeds.points.reshape(-1, 3), position_scale)
-        cosines = cosines * near.reshape(cosines.shape)
-      return bandwidth * (
-          jax.nn.logsumexp(cosines / bandwidth, axis=1, where=seeds.mask)
-          - log_counts)  # -inf for a class without labels
+      here, against = (closeness(seeds, *entity) for seeds in state)
+      against = jnp.maximum(against, -1e30)
+      return bandwidth * (here + jax.nn.log_sigmoid(here - against))
 
     return jax.lax.map(ray_scores, (unit_rows(entities.J), entities.points),
                        batch_size=batch_size)
 
-  return Assignment(fit, scores)
+  def probabilities(state, entities):
+    return jax.nn.softmax(scores(state, entities) / bandwidth, axis=-1)
+
+  return Assignment(fit, scores, probabilities)
 
 
 def paper_recipe(step: float, **choices) -> Assignment:
@@ -123,15 +144,15 @@ def paper_recipe(step: float, **choices) -> Assignment:
   step and choices: see `PaperRecipe`.
   """
   recipe = PaperRecipe(step, **choices)
-  return Assignment(recipe.fit, recipe.scores, normalize_view, recipe.needs_samples)
+  return Assignment(recipe.fit, recipe.scores, finish=normalize_view,
+                    needs_samples=recipe.needs_samples)
 
 
 def bayes_classifier(ridge: float, balance: float = 0.5) -> Assignment:
   """Mean scores of the Bayesian linear classifier, see `bayes`.
 
   A ray's probabilities are its mean scores in one softmax, so the best class is
-  the same; they and the variance, which costs a P x P solve per ray, are made by
-  `bayes.class_probabilities` for those who ask.
+  the same; they need the variance, which costs a P x P solve per ray.
   """
 
   def fit(entities, labels, class_ids):
@@ -140,7 +161,10 @@ def bayes_classifier(ridge: float, balance: float = 0.5) -> Assignment:
   def scores(state, entities):
     return bayes.mean_scores(state, entities.J)
 
-  return Assignment(fit, scores)
+  def probabilities(state, entities):
+    return bayes.class_probabilities(state, entities.J)
+
+  return Assignment(fit, scores, probabilities)
 
 
 def mlp_aggregator(*, width: int = 128, steps: int = 500, learning_rate: float = 3e-3,
@@ -154,4 +178,7 @@ def mlp_aggregator(*, width: int = 128, steps: int = 500, learning_rate: float =
   def scores(state, entities):
     return log_probabilities(state, entities.J)
 
-  return Assignment(fit, scores)
+  def probabilities(state, entities):
+    return jnp.exp(scores(state, entities))
+
+  return Assignment(fit, scores, probabilities)

@@ -23,6 +23,7 @@ from jnerf.labeling import views
 from jnerf.labeling.assignment import Assignment, label_map
 from jnerf.labeling.views import ViewRenderer
 from jnerf.stages import labels as labels_lib
+from jnerf.stages.calibration import calibration_rows
 from jnerf.stages.labels import LabelSet
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
@@ -81,10 +82,14 @@ class Labeler:
 
 @dataclasses.dataclass
 class FieldResult:
-  """What evaluation found for one field: rows of metrics.json and its test views."""
+  """What evaluation found for one field: rows of metrics.json and its test views.
+
+  calibration: as `calibration.calibration_rows`.
+  """
 
   views: dict[int, TestView]
   rows: list[dict]
+  calibration: list[dict]
   psnr: float
   ssim: float
   depth_error_m: float | None
@@ -153,6 +158,8 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
         np.where(scored, scene.depth[scene.test], 0))
   return FieldResult(
       test_views, rows, depth_error_m=depth_error,
+      calibration=calibration_rows(scene, renderer, params, labelers, field=field,
+                                   pairs=pairs),
       psnr=float(np.mean([metrics.psnr(v.rgb[m], p[m])
                           for v, p, m in zip(found, photos, scored)])),
       ssim=float(np.mean([metrics.ssim(np.where(m[..., None], v.rgb, p), p)

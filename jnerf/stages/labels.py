@@ -17,7 +17,7 @@ from jnerf.evaluating.protocols import (
 )
 from jnerf.labeling.assignment import Assignment, make_assignment
 from jnerf.labeling.views import ViewRenderer
-from jnerf.scenes.clicks import click_pixels, read_clicks, write_clicks
+from jnerf.scenes.clicks import labelled_pixels, read_clicks, write_clicks
 from jnerf.shaping.contrast import RGB_KERNEL
 from jnerf.stages.session import Session
 from jnerf.structs import Scene
@@ -77,10 +77,11 @@ def label_sets(session: Session) -> list[LabelSet]:
   scene, settings = session.scene, session.config.label
   if settings.clicks:
     clicks = read_clicks(settings.clicks, scene)
-    if not clicks.positive:
-      raise InputError(f"label.clicks={settings.clicks}: holds no click; add some")
-    ids = np.array([click.class_id for click in clicks.positive], np.int64)
-    return [LabelSet(CLICKS_FILE, 0, Labels(click_pixels(clicks, scene), ids))]
+    labels = Labels(*labelled_pixels(clicks, scene))
+    if not labels.classes:
+      raise InputError(f"label.clicks={settings.clicks}: says of no pixel what it is; "
+                       "add clicks, scribbles or masks")
+    return [LabelSet(CLICKS_FILE, 0, labels)]
   sets = []
   for protocol in settings.protocols:
     parsed = parse_protocol(protocol)

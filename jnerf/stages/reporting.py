@@ -16,6 +16,7 @@ from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
 from jnerf.training.events import History
 from jnerf.viewing.hero import hero_image
+from jnerf.viewing.palette import read_confidence_png
 from jnerf.viewing.panels import Report, ResponsePanel, ViewPanel
 from jnerf.viewing.report import write_report
 
@@ -69,8 +70,18 @@ def view_panels(session: Session, results: dict[str, FieldResult],
         depth={field: result.views[view].depth for field, result in results.items()},
         true_depth=None if scene.depth is None else scene.depth[view],
         labels=labels,
-        truth=None if truth is None else truth[view]))
+        truth=None if truth is None else truth[view],
+        confidence=_confidence(session, scene.frames[view])))
   return panels
+
+
+def _confidence(session: Session, frame: str) -> np.ndarray | None:
+  """The confidence that propagation wrote for a frame; it has the same clicks."""
+  path = (session.workdir.path / "confidence" / f"shaped-{session.config.label.primary}"
+          / f"{frame}.png")
+  if session.workdir.is_done("propagate") and path.exists():
+    return read_confidence_png(path)
+  return None
 
 
 def response_panels(session: Session, shown: LabelSet,
@@ -101,7 +112,8 @@ def _clicks_to_show(session: Session, shown: LabelSet) -> list[tuple[tuple, int]
   first = {}
   for pixel, class_id in zip(shown.labels.pixels.tolist(),
                              shown.labels.class_ids.tolist()):
-    first.setdefault(class_id, tuple(pixel))
+    if class_id > 0:
+      first.setdefault(class_id, tuple(pixel))
   clicks = [(pixel, class_id) for class_id, pixel in first.items()]
   truth = session.scene.semantic if shown.target == "semantic" else session.scene.instance
   if truth is not None:
