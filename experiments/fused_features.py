@@ -41,6 +41,7 @@ def main(experiment: str, scene: str, folder: str) -> None:
     shutil.copytree(root / "single", root / "fused")
   for name, fused in VARIANTS.items():
     jnerf_main.main([*common, f"--workdir={root / name}",
+                     "--config.shape.pairs=features",
                      f"--config.shape.fuse_features={fused}"])
   print_precision(root)
   for name in VARIANTS:

@@ -22,10 +22,7 @@ def get_config(size: str = ""):
   config.features.kind = "local"
   config.scene.room.num_test = 12
   config.fit.steps = 850
-  # Few walls and many plain surfaces: `local` features are right far beyond the usual
-  # share of positives, and a pair that is missed counts as a negative.
-  config.shape.update(steps=500, contrast_weight=2e-3, threshold=0.55,
-                      max_positives=0.2)
+  config.shape.update(steps=500, contrast_weight=2e-3)
   config.shape.oracle = True
   config.label.views = "test"  # labelling the others would take two minutes more
   if size == "smoke":
@@ -44,5 +41,6 @@ def _shrink(config):
   config.fit.update(steps=60, num_rays=256, warmup_steps=10)
   config.shape.update(steps=20, num_rays=256, contrast_rays=128, warmup_steps=5)
   config.label.update(seeds=2, protocols=("sparse", "dense"), views="all",
-                      methods=("cosine", "paper", "bayes"), dimensions=("2d", "3d"))
+                      methods=("regions", "cosine", "paper", "bayes"),
+                      dimensions=("2d", "3d"))
   config.runtime.steps_per_call = 10

@@ -18,6 +18,7 @@ def default_config() -> ConfigDict:
   config.field = _field()
   config.fit = _fit()
   config.features = _features()
+  config.regions = _regions()
   config.shape = _shape()
   config.label = _label()
   config.render = _render()
@@ -120,6 +121,20 @@ def _features() -> ConfigDict:
   return features
 
 
+def _regions() -> ConfigDict:
+  regions = ConfigDict()
+  regions.num_cells = 128  # along each side of the space, where surface is looked for
+  regions.num_regions = 6000  # about; labelling solves for their square
+  regions.color_scale = 0.05  # of RGB in [0, 1]: what ends a region
+  regions.feature_scale = 0.2  # of 1 - cosine
+  regions.walk_color_scale = 0.2  # what a walk from region to region shuns
+  regions.walk_feature_scale = 0.4
+  regions.reach = 0.99  # of a walk: 1 / (1 - reach) steps on average
+  regions.num_channels = 32  # of the walk's embedding, by which pairs are chosen
+  regions.feature_weight = 0.4  # of visual features beside the walk
+  return regions
+
+
 def _shape() -> ConfigDict:
   shape = ConfigDict()
   shape.steps = 400
@@ -139,10 +154,11 @@ def _shape() -> ConfigDict:
   shape.absolute = True  # |s|, the mutual-information reading
   shape.self_positive = False  # the anchor counts as its own positive
   shape.contrast_rays = 256  # rays of a batch that are contrasted; 0 = all
-  shape.threshold = 0.5  # first value of the adaptive threshold on features
-  shape.min_positives = 0.03  # share of pairs between which it adapts;
-  shape.max_positives = 0.15  # (0, 1) leaves the threshold where it is
-  shape.threshold_rate = 1e-3  # how far it moves in one step
+  shape.pairs = "regions"  # regions | features: what is alike is positive
+  shape.threshold = 0.3  # first value of the adaptive threshold on features
+  shape.min_positives = 0.18  # share of pairs between which it adapts;
+  shape.max_positives = 0.2  # (0, 1) leaves the threshold where it is
+  shape.threshold_rate = 3e-3  # how far it moves in one step
   shape.color_scale = 0.0  # of RGB in [0, 1]; > 0: positives are alike in colour too
   shape.position_scale = 0.0  # metres; > 0: and lie near one another
   shape.normal_scale = 0.0  # radians; > 0: and their surfaces face the same way
@@ -161,12 +177,15 @@ def _label() -> ConfigDict:
   # Also per-frame-0.1; instance-sparse, merged-sparse, ...: clicks on instances.
   label.protocols = ("sparse", "clicks-3", "dense")
   label.seeds = 5
-  label.methods = ("cosine", "bayes")  # also mlp, and paper, which takes far longer
-  label.primary = "cosine"  # the method whose label maps are written
+  # Also mlp, and paper, which takes far longer.
+  label.methods = ("regions", "bayes", "cosine")
+  label.primary = "regions"  # the method whose label maps are written
   label.views = "all"  # all | test; which views `propagate` labels
   label.dimensions = ("2d",)  # also 3d: surface points that the test depth shows
   label.bandwidth = 0.02  # of the cosine kernel, in units of cosine
-  label.ridge = 0.3  # of the Bayesian classifier: noise over prior variance
+  label.ridge = 0.3  # of bayes and regions: noise over prior variance
+  label.area_prior = 0.5  # of regions: how much a class's area counts; 0: not at all
+  label.gradient_weight = 0.3  # of regions: gradients beside the walk over surfaces
   label.paper_step = 0.1  # t of the paper's finite nudge
   # mean_gradient | mean_response | k_means | adaptive: what the paper's nudge follows
   label.directions = "mean_gradient"

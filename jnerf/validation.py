@@ -24,6 +24,7 @@ _CHOICES = {
     "shape.value_channel": ("mean", "random"),
     "shape.entities": ("pixels", "points"),
     "shape.similarity": ("cosine", "dot"),
+    "shape.pairs": ("regions", "features"),
     "shape.geometry": ("field", "sensor"),
     "label.views": ("all", "test"),
     "label.directions": ("mean_gradient", "mean_response", "k_means", "adaptive"),
@@ -45,7 +46,8 @@ _AT_LEAST = {
         "shape.norm_weight", "shape.contrast_rays", "shape.threshold_rate",
         "shape.color_scale", "shape.position_scale", "shape.normal_scale",
         "shape.views_per_batch", "shape.min_positives", "label.position_scale",
-        "label.proposals",
+        "label.proposals", "label.gradient_weight", "label.area_prior",
+        "regions.feature_weight",
         "runtime.checkpoint_seconds",
         "runtime.device_data_bytes"),
     1: ("scene.room.num_train", "scene.room.num_test", "field.grid.num_levels",
@@ -55,17 +57,19 @@ _AT_LEAST = {
         "field.mlp.width", "field.mlp.skip", "field.mlp.color_width",
         "field.mlp.coarse_samples", "field.mlp.fine_samples", "fit.steps",
         "fit.num_rays", "features.local.stride", "features.max_cells", "shape.steps",
-        "shape.sketch_directions", "label.seeds", "label.num_centres",
-        "label.mlp.width", "label.mlp.steps", "render.num_frames",
+        "shape.sketch_directions", "regions.num_channels", "label.seeds",
+        "label.num_centres", "label.mlp.width", "label.mlp.steps", "render.num_frames",
         "runtime.steps_per_call", "runtime.chunk"),
-    2: ("field.grid.coarsest", "field.grid.proposal_cells", "shape.num_rays"),
+    2: ("regions.num_cells", "regions.num_regions", "field.grid.coarsest",
+        "field.grid.proposal_cells", "shape.num_rays"),
     8: ("scene.room.width", "scene.room.height"),
 }
 
 _POSITIVE = ("fit.learning_rate", "fit.final_learning_rate", "shape.learning_rate",
              "shape.final_learning_rate", "shape.temperature",
-             "label.bandwidth", "label.ridge", "label.paper_step",
-             "label.mlp.learning_rate")
+             "regions.color_scale", "regions.feature_scale", "regions.walk_color_scale",
+             "regions.walk_feature_scale", "label.bandwidth", "label.ridge",
+             "label.paper_step", "label.mlp.learning_rate")
 
 
 def validate(config: ConfigDict) -> None:
@@ -131,6 +135,12 @@ def _validate_training(config: ConfigDict) -> None:
   if not shape.min_positives <= shape.max_positives <= 1:
     raise InputError(f"shape.max_positives={shape.max_positives}: must lie between "
                      f"shape.min_positives={shape.min_positives} and 1")
+  if not 0 <= config.regions.reach < 1:
+    raise InputError(f"regions.reach={config.regions.reach}: must be at least 0 and "
+                     "below 1")
+  if shape.fuse_features and shape.pairs == "regions":
+    raise InputError("shape.fuse_features=True: regions are fused over views already; "
+                     "use shape.pairs=features")
   if not -1 <= shape.threshold <= 1:
     raise InputError(f"shape.threshold={shape.threshold}: must lie between -1 and 1")
   if not shape.params:
@@ -152,7 +162,7 @@ def _validate_label(label: ConfigDict) -> None:
                        "sparse, dense, clicks-k with a number k, or per-frame-r with "
                        "a share r of the frames; for instances with instance- or "
                        "merged- before it")
-  for key, choices in (("methods", ("cosine", "paper", "bayes", "mlp")),
+  for key, choices in (("methods", ("regions", "cosine", "paper", "bayes", "mlp")),
                        ("dimensions", ("2d", "3d"))):
     unknown = [value for value in label[key] if value not in choices]
     if unknown or not label[key]:

@@ -87,8 +87,8 @@ def test_metrics_have_a_row_for_every_field_method_and_draw(metrics, session):
 def test_calibration_of_what_tells_probabilities(metrics, session):
   rows = metrics["calibration"]
   assert {(row["field"], row["method"]) for row in rows} == {
-      (field, method) for field in FIELDS for method in ("cosine", "bayes")}
-  assert len(rows) == len(FIELDS) * 2 * 3  # fields, methods, draws
+      (field, method) for field in FIELDS for method in ("regions", "cosine", "bayes")}
+  assert len(rows) == len(FIELDS) * 3 * 3  # fields, methods, draws
   for row in rows:
     bins = np.array(row["bins"])
     assert 0 <= row["ece"] <= 1 and bins[:, 2].sum() == row["pixels"] > 500

@@ -8,9 +8,9 @@ import tiny_replica
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.labeling import views
-from jnerf.scenes import surfaces
-from jnerf.shaping import fusion
-from jnerf.stages import checks, labels, pairing
+from jnerf.scenes import pixels, surfaces
+from jnerf.shaping import diffusion, fusion
+from jnerf.stages import checks, geometry, labels, pairing, regions
 from jnerf.stages.experiment import load_experiment
 from jnerf.stages.session import HINTED_VIEWS, Session
 from jnerf.stages.workdir import Workdir
@@ -44,13 +44,13 @@ def test_measured_depth_is_at_the_cells_and_rendered_depth_fills_its_gaps(
   gaps[:, :4, :4] = 0
   some.scene = scene.replace(depth=gaps)
   params = some.initial_params("fit")
-  depth = pairing.grid_depth(some, params, intrinsics, grid)
+  depth = geometry.grid_depth(some, params, intrinsics, grid)
   assert depth.shape == (len(scene.train), *grid[::-1])
   known = np.ones(depth.shape, bool)
   known[:, :2, :2] = False  # cells of 2 x 2 pixels
   np.testing.assert_allclose(depth[known], tiny_replica.WALL)
   some.config.shape.geometry = "field"
-  rendered = pairing.grid_depth(some, params, intrinsics, grid)
+  rendered = geometry.grid_depth(some, params, intrinsics, grid)
   np.testing.assert_allclose(depth[~known], rendered[~known])
   # A view at the cells' resolution, through their centres, is what is rendered.
   small = scene.replace(images=np.zeros((6, *grid[::-1], 3), np.float32),
@@ -63,7 +63,8 @@ def test_measured_depth_is_at_the_cells_and_rendered_depth_fills_its_gaps(
 
 
 def test_fused_features_and_normals_go_into_the_batches(root, tmp_path):
-  some = session(root, tmp_path, geometry="sensor", fuse_features=True, normal_scale=0.5)
+  some = session(root, tmp_path, geometry="sensor", pairs="features",
+                 fuse_features=True, normal_scale=0.5)
   params, scene = some.initial_params("fit"), some.scene
   data = pairing.pair_data(some, params)
   _, intrinsics = grid_of(some)
@@ -74,14 +75,14 @@ def test_fused_features_and_normals_go_into_the_batches(root, tmp_path):
   np.testing.assert_allclose(data.normals, np.broadcast_to(
       [0, 0, -1], data.normals.shape), atol=1e-2)  # the wall, seen from in front
   assert data.distance is not None and data.segments is None
-  plain = pairing.pair_data(session(root, tmp_path), params)
+  plain = pairing.pair_data(session(root, tmp_path, pairs="features"), params)
   np.testing.assert_array_equal(plain.features, some.features.grid[scene.train])
   assert plain.normals is None and plain.distance is None
 
 
 def test_geometry_is_at_the_cells_of_a_grid_on_part_of_the_image(root, tmp_path):
   """Measured depth that tells its pixel: cells of 2 x 2 pixels, from (2, 4) on."""
-  some = session(root, tmp_path, geometry="sensor", fuse_features=True)
+  some = session(root, tmp_path, geometry="sensor", pairs="features", fuse_features=True)
   scene, maps = some.scene, some.features
   some.scene = scene.replace(depth=np.tile(
       np.arange(96, dtype=np.float32).reshape(8, 12) + 1, (6, 1, 1)))
@@ -100,7 +101,8 @@ def test_geometry_is_at_the_cells_of_a_grid_on_part_of_the_image(root, tmp_path)
 def test_hints_draw_batches_from_few_views(root, tmp_path):
   (tmp_path / "segments").mkdir()
   Image.fromarray(np.full((8, 12), 7, np.uint8)).save(tmp_path / "segments" / "rgb_2.png")
-  hinted = session(root, tmp_path / "run", hints=str(tmp_path / "segments"))
+  hinted = session(root, tmp_path / "run", hints=str(tmp_path / "segments"),
+                   pairs="features")
   segments = pairing.pair_data(hinted, None).segments
   view = hinted.scene.frames.index("rgb_2")
   assert [part.all() for part in segments] == [v == view for v in hinted.scene.train]
@@ -111,7 +113,7 @@ def test_hints_draw_batches_from_few_views(root, tmp_path):
 
 
 def test_tables_name_what_chose_the_pairs(root, tmp_path):
-  some = session(root, tmp_path, fuse_features=True, color_scale=0.2)
+  some = session(root, tmp_path, pairs="features", fuse_features=True, color_scale=0.2)
   assert labels.pairs_name(some, "shaped") == "local+fused+color"
   assert labels.pairs_name(some, "shaped-oracle") == "oracle"
   assert labels.pairs_name(some, "plain") is None
@@ -134,7 +136,8 @@ def test_the_whole_command_with_every_option(tmp_path, monkeypatch):
   monkeypatch.setattr(tiny_replica, "WIDTH", 16)
   monkeypatch.setattr(tiny_replica, "HEIGHT", 12)
   root = tiny_replica.write(tmp_path / "cap")
-  names = ["fuse_features=True", "color_scale=0.3", "position_scale=1.0",
+  names = ["pairs=features", "fuse_features=True", "color_scale=0.3",
+           "position_scale=1.0",
            "normal_scale=0.5", f"hints={root / 'semantic_class'}"]
   (root / "semantic_class").joinpath("rgb_0.png").write_bytes(
       (root / "semantic_class" / "semantic_class_0.png").read_bytes())
@@ -143,3 +146,36 @@ def test_the_whole_command_with_every_option(tmp_path, monkeypatch):
   rows = Workdir(tmp_path / "run").read_metrics()["labels"]
   assert {row["pairs"] for row in rows if row["field"] == "shaped"} == {
       "local+fused+color+position+normal+hints"}
+
+
+def test_pixels_are_alike_as_their_regions_are(root, tmp_path):
+  some = session(root, tmp_path)
+  params, scene = some.initial_params("fit"), some.scene
+  data = pairing.pair_data(some, params)
+  found, of_pixels = regions.scene_regions(some, params)
+  assert (tmp_path / "regions.npz").exists()
+  np.testing.assert_array_equal(data.regions, of_pixels)
+  assert of_pixels.shape == (len(scene.train), scene.size[1] // 2, scene.size[0] // 2)
+  alike = diffusion.embedding(regions.region_walk(some, found), 0.99, 4)
+  table = np.concatenate([alike, np.sqrt(0.4) * found.features], axis=1)
+  chosen = np.array([[0, 3, 5], [2, 7, 11], [3, 0, 0]])
+  batch = pixels.gather_batch(data, chosen, np)
+  expected = table[of_pixels[chosen[:, 0], chosen[:, 1] // 2, chosen[:, 2] // 2]]
+  np.testing.assert_allclose(batch.features, expected, atol=2e-3)
+
+
+def test_regions_are_kept_until_what_they_rest_on_changes(root, tmp_path):
+  some = session(root, tmp_path)
+  params = some.initial_params("fit")
+  first, _ = regions.scene_regions(some, params)
+  path = tmp_path / "regions.npz"
+  written = path.read_bytes()
+  again, _ = regions.scene_regions(session(root, tmp_path), params)
+  np.testing.assert_array_equal(first.grid, again.grid)
+  assert path.read_bytes() == written
+  some.config.regions.num_regions = 5
+  other, _ = regions.scene_regions(some, params)
+  assert path.read_bytes() != written and len(other.points) < len(first.points)
+  path.write_bytes(b"damaged")
+  mended, _ = regions.scene_regions(some, params)
+  np.testing.assert_array_equal(mended.grid, other.grid)

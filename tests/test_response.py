@@ -12,6 +12,7 @@ from jnerf.labeling.response import (
   finite_response,
   linear_response,
   response_3d,
+  unit_response,
 )
 from jnerf.shaping import jacobians
 from jnerf.shaping.pairs import unit_rows
@@ -114,3 +115,12 @@ def test_cosines_and_their_gradients_survive_empty_rays():
   assert bool(jnp.all(jnp.isfinite(slopes))) and float(jnp.max(jnp.abs(slopes))) > 0
   np.testing.assert_allclose(jnp.linalg.norm(unit_rows(J), axis=1),
                              np.arange(N) != 2, atol=1e-6)
+
+
+def test_unit_response_is_that_of_unit_rows():
+  rng = np.random.default_rng(4)
+  J, V = rng.normal(size=(30, 8)) * 1e-3, rng.normal(size=(8, 3))
+  J[7] = 0
+  unit = J / np.maximum(np.linalg.norm(J, axis=1, keepdims=True), 1e-30)
+  J, V = (jnp.asarray(x, jnp.float32) for x in (J, V))
+  np.testing.assert_allclose(unit_response(J, V), unit @ V, atol=1e-5)

@@ -4,6 +4,7 @@ import pytest
 
 from jnerf.evaluating.tables import (
   aggregate,
+  benchmark_table,
   format_table,
   label_table,
   quality_table,
@@ -77,3 +78,21 @@ def test_the_readme_is_generated_and_a_stale_one_differs():
 def test_a_readme_that_cannot_be_filled_says_why(readme, message):
   with pytest.raises(ValueError, match=message):
     update_readme(readme, {"room": METRICS})
+
+
+def test_benchmark_table_has_a_line_a_method_and_marks_the_best():
+  def group(method, protocol, miou, pairs=None, field="plain", dimension="2d"):
+    return {"method": method, "field": field, "pairs": pairs, "protocol": protocol,
+            "dimension": dimension, "miou": miou}
+
+  groups = [group("knn", "sparse", (0.2, 0.01)), group("knn", "dense", (0.5, None)),
+            group("regions", "sparse", (0.3, 0.02), "dino", "shaped"),
+            group("regions", "sparse", (0.9, 0.02), "oracle", "shaped-oracle"),
+            group("knn", "sparse", (0.7, 0.1), dimension="3d")]
+  lines = benchmark_table(groups, "2d").splitlines()
+  assert [cell.strip() for cell in lines[0].strip("|").split("|")] == [
+      "field", "pairs", "method", "sparse", "dense"]
+  table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+  assert table == [["plain", "", "knn", "0.200 ± 0.010", "**0.500**"],
+                   ["shaped", "dino", "regions", "**0.300 ± 0.020**", ""],
+                   ["shaped-oracle", "oracle", "regions", "0.900 ± 0.020", ""]]

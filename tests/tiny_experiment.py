@@ -13,7 +13,9 @@ def get_config(path):
       color_width=8, proposal_cells=4, proposal_samples=4, samples=4)
   config.fit.update(steps=4, num_rays=32, warmup_steps=1)
   config.shape.update(steps=4, num_rays=32, warmup_steps=1, contrast_rays=0)
-  config.label.update(seeds=1, protocols=("sparse",), methods=("cosine",))
+  config.regions.update(num_cells=16, num_regions=12, num_channels=4)
+  config.label.update(seeds=1, protocols=("sparse",), methods=("cosine",),
+                      primary="cosine")
   config.render.num_frames = 2
   config.inspect.estimate = False
   config.runtime.update(steps_per_call=2, chunk=256)

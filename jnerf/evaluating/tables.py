@@ -58,6 +58,34 @@ def label_table(rows: Sequence[Mapping], markdown: bool = True) -> str:
   return format_table(header, lines, markdown)
 
 
+def benchmark_table(groups: Sequence[Mapping], dimension: str,
+                    markdown: bool = True) -> str:
+  """mIoU of every method, a line each, under every protocol, a column each.
+
+  groups: as `aggregate` returns them; those of `dimension` are shown. The largest mean
+  of a column that was not trained on ground truth is in bold.
+  """
+  shown = [group for group in groups if group["dimension"] == dimension]
+  protocols = list(dict.fromkeys(group["protocol"] for group in shown))
+  cells = {}
+  for group in shown:
+    key = group["field"], group["pairs"] or "", group["method"]
+    cells.setdefault(key, {})[group["protocol"]] = group["miou"]
+  best = {protocol: max((scores[protocol][0] for key, scores in cells.items()
+                         if protocol in scores and key[1] != "oracle"), default=None)
+          for protocol in protocols}
+
+  def cell(scores, protocol):
+    text = _spread(scores.get(protocol, (None, None)))
+    is_best = protocol in scores and scores[protocol][0] == best[protocol]
+    return f"**{text}**" if markdown and is_best else text
+
+  return format_table(
+      ["field", "pairs", "method", *protocols],
+      [[*key, *(cell(scores, protocol) for protocol in protocols)]
+       for key, scores in cells.items()], markdown)
+
+
 def quality_table(metrics: Mapping, markdown: bool = True) -> str:
   """PSNR, SSIM and depth error of every field in one metrics.json."""
   columns = (("psnr", "PSNR (dB)", "{:.2f}", 1), ("ssim", "SSIM", "{:.3f}", 1),

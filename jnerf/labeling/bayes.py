@@ -41,8 +41,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
 import numpy as np
 
-from jnerf.labeling.response import PRECISION
-from jnerf.labeling.seeds import class_membership
+from jnerf.labeling.response import PRECISION, unit_response
 from jnerf.shaping.pairs import unit_rows
 from jnerf.structs import Array
 
@@ -52,6 +51,9 @@ from jnerf.structs import Array
 # the best calibration with 1, 3 and 10 clicks per class (expected calibration
 # error 0.06-0.08 on the stand-in above); a labelled frame wants 0.1.
 NOISE = 0.05
+
+
+PADDED = 64  # labels are filled up to a multiple of it
 
 
 @struct.dataclass
@@ -101,20 +103,20 @@ def fit_bayes(J, labels, class_ids, *, ridge: float, balance: float = 0.5,
     balance: 1 weighs pixels alike, 0 classes alike.
     chunk: labels accumulated at once.
   """
-  dtype = jnp.asarray(J[:1]).dtype
-  member = class_membership(labels, class_ids, dtype)
-  counts = jnp.maximum(jnp.sum(member, axis=0), 1)
-  label_weights = jnp.sum(member * (counts ** (balance - 1))[None, :], axis=1)
-  targets = member - 1 / member.shape[1]
-  size = J.shape[1] + 1
-  sums = jnp.zeros((size, size), dtype), jnp.zeros((size, member.shape[1]), dtype)
-  for start in range(0, J.shape[0], chunk):
-    part = slice(start, start + chunk)
-    sums = _accumulate(sums, jnp.asarray(J[part]), targets[part],
-                       label_weights[part])
-  state = _posterior(*sums, jnp.asarray(ridge, dtype))
+  J, labels = np.asarray(J), np.asarray(labels)
+  member = (labels[:, None] == np.asarray(class_ids)[None, :]).astype(J.dtype)
+  counts = np.maximum(member.sum(axis=0), 1)
+  label_weights = np.sum(member * counts ** (balance - 1), axis=1).astype(J.dtype)
+  size, num_classes = J.shape[1] + 1, member.shape[1]
+  sums = jnp.zeros((size, size), J.dtype), jnp.zeros((size, num_classes), J.dtype)
+  # Filled up with rows of no weight: every other number of labels would be compiled anew.
+  whole = [np.pad(x, [(0, -len(x) % PADDED), *[(0, 0)] * (x.ndim - 1)])
+           for x in (J, member - 1 / num_classes, label_weights)]
+  for start in range(0, len(whole[0]), chunk):
+    sums = _accumulate(sums, *(jnp.asarray(x[start:start + chunk]) for x in whole))
+  state = _posterior(*sums, jnp.asarray(ridge, J.dtype))
   for k, class_id in enumerate(np.asarray(class_ids)):
-    rows = np.flatnonzero(np.asarray(labels) == -class_id)
+    rows = np.flatnonzero(labels == -class_id)
     if len(rows):
       state = _deny(state, k, jnp.asarray(J[rows]), len(rows) ** (balance - 1))
   return state
@@ -133,7 +135,7 @@ def _deny(state: BayesState, k: int, J, label_weight: float) -> BayesState:
 
 def mean_scores(state: BayesState, J):
   """Posterior mean of every class's score, `[N, K]`."""
-  return jnp.matmul(extend(J), state.weights, precision=PRECISION)
+  return unit_response(J, state.weights[:-1]) + state.weights[-1][None]
 
 
 @jax.jit

@@ -39,6 +39,17 @@ def cosine_response(J, V):
   return linear_response(unit_rows(J), unit_rows(V.T).T)
 
 
+@jax.jit
+def unit_response(J, V):
+  """Responses of gradients at unit length: `[N, P], [P, K] -> [N, K]`.
+
+  `linear_response(unit_rows(J), V)` without a second J in memory, which is what a view
+  of cached gradients waits for. Zero rows give 0; not to be differentiated.
+  """
+  squared = jnp.einsum("np,np->n", J, J, precision=PRECISION)
+  return linear_response(J, V) / jnp.sqrt(jnp.maximum(squared, 1e-24))[:, None]
+
+
 @functools.partial(jax.jit, static_argnames=("signed", "batch_size"))
 def finite_response(weights, hidden, logits, V, *, step: float,
                     signed: bool = False, batch_size: int = 1024):

@@ -24,13 +24,15 @@ class PixelData:
 
   images: `[V, H, W, 3]` float32 in [0, 1].
   cam_to_world: `[V, 4, 4]` float32; intrinsics: `[V, 4, 8 or 9]` float32.
-  features: `[V, h, w, F]` visual features on their patch grid, or None.
+  features: `[V, h, w, F]` visual features on their patch grid, or, with `regions`,
+    `[R, F]` those of R regions; or None.
   features_extent: the part of an image that the grid covers, `FeatureMaps.extent`.
   labels: `[V, H, W]` int32 ground-truth classes, only for the oracle, or None.
   alpha: `[V, H, W]` float32 opacity, where `images` are over black; or None.
   distance: `[V, H, W]` float32 measured distance along the rays, 0 = none; or None.
   normals: `[V, h, w, 3]` float16 directions that surfaces face, on the patch grid of
     the features; or None.
+  regions: `[V, h', w']` int32 the region of every block of pixels, or None.
   segments: `[V, H, W]` int32 hints as in `hints.read_hints`, or None.
   drawable: `[M]` int32 row-major numbers of the pixels that the masks leave, or None
     where all may be drawn.
@@ -49,6 +51,7 @@ class PixelData:
   alpha: Array | None = None
   distance: Array | None = None
   normals: Array | None = None
+  regions: Array | None = None
   segments: Array | None = None
   drawable: Array | None = None
 
@@ -140,6 +143,14 @@ def gather_batch(data: PixelData, pixels, xnp=jnp, background=None) -> Batch:
     return precomputed_features.sample_features(grid, view, xy / size, xnp,
                                                 data.features_extent)
 
+  def features():
+    if data.regions is None:
+      return on_grid(data.features)
+    high, wide = data.regions.shape[1:]
+    _, height, width = data.shape
+    region = data.regions[view, row * high // height, column * wide // width]
+    return data.features[region].astype(xnp.float32)
+
   def of_pixels(stack):
     return None if stack is None else stack[view, row, column]
 
@@ -147,6 +158,6 @@ def gather_batch(data: PixelData, pixels, xnp=jnp, background=None) -> Batch:
   if data.alpha is not None and background is not None:
     rgb = rgb + (1 - data.alpha[view, row, column][:, None]) * background
   return Batch(
-      rays=rays, rgb=rgb, features=on_grid(data.features), labels=of_pixels(data.labels),
+      rays=rays, rgb=rgb, features=features(), labels=of_pixels(data.labels),
       distance=of_pixels(data.distance), normals=on_grid(data.normals),
       segments=of_pixels(data.segments), background=background)

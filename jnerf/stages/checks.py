@@ -52,8 +52,7 @@ def check(session: Session, stages: Sequence[str], keep: Sequence[str]) -> None:
 def check_method(session: Session) -> None:
   """Raises InputError where the primary method cannot do what is asked of it."""
   settings = session.config.label
-  if (settings.min_confidence > 0
-      and not labels_lib.assignments(session)[settings.primary].probabilities):
+  if settings.min_confidence > 0 and not labels_lib.tells_probabilities(session):
     raise InputError(f"label.min_confidence: the method {settings.primary} tells no "
                      "probabilities; set it to 0, or label.primary to bayes")
 

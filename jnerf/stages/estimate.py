@@ -182,9 +182,9 @@ def _time_rendering(session: Session) -> dict:
   scene, renderer = session.scene, labels_lib.view_renderer(session)
   shown = scene.test if len(scene.test) else scene.train
   params, rays = session.initial_params("fit"), views.rays_of_view(scene, int(shown[0]))
-  jax.block_until_ready(next(renderer.chunks(params, rays)).J)  # compiled, and warm
+  jax.block_until_ready(next(renderer.chunks(params, rays))[0].J)  # compiled, warm
   began, num = time.perf_counter(), 0
-  for chunk in renderer.chunks(params, rays):
+  for chunk, _ in renderer.chunks(params, rays):
     jax.block_until_ready((chunk.rendering.rgb, chunk.J))
     num += 1
     if time.perf_counter() - began > BUDGET / 2:

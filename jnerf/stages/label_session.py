@@ -67,7 +67,8 @@ def label_session(session: Session, label_set: LabelSet) -> LabelSession:
   return LabelSession(
       rays=np.concatenate([rays.origins, rays.directions], axis=1),
       labels=labels.class_ids, names={c: names.get(c, "") for c in labels.classes},
-      settings={key: label[key] for key in label if key not in OF_THE_COMMAND},
+      settings={key: value for key, value in label.to_dict().items()
+                if key not in OF_THE_COMMAND},
       space=session.space, near=float(scene.near), far=float(scene.far),
       background=session.background())
 

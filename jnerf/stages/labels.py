@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -16,10 +17,13 @@ from jnerf.evaluating.protocols import (
   parse_protocol,
 )
 from jnerf.labeling.assignment import Assignment, make_assignment
+from jnerf.labeling.region_classifier import region_classifier
 from jnerf.labeling.views import ViewRenderer
 from jnerf.scenes.clicks import labelled_pixels, read_clicks, write_clicks
 from jnerf.shaping.contrast import RGB_KERNEL
+from jnerf.stages.regions import region_kernel
 from jnerf.stages.session import Session
+from jnerf.stages.training import trained_params
 from jnerf.structs import Scene
 
 CLICKS_FILE = "file"  # the "protocol" of a user's own clicks
@@ -142,29 +146,55 @@ def assignments(session: Session) -> dict[str, Assignment]:
   The finite nudge of the paper's recipe needs whole gradients of the rgb kernel; for
   other parameters, or a sketch, it is replaced by its linear limit.
   """
+  return {method: region_assignment(session) if method == "regions"
+          else _of_gradients(session, method) for method in session.config.label.methods}
+
+
+def region_assignment(session: Session) -> Assignment:
+  """The method `regions`, over the regions that the plain field's surfaces have."""
+  settings = session.config.label
+  regions, kernel = region_kernel(
+      session, functools.partial(trained_params, session, "fit"))
+  return region_classifier(
+      regions.grid, session.space.unit_cube, kernel, regions.counts,
+      ridge=settings.ridge, gradient_weight=settings.gradient_weight,
+      area_prior=settings.area_prior)
+
+
+def tells_probabilities(session: Session) -> bool:
+  """Whether the primary method does; asked before there is a field."""
+  method = session.config.label.primary
+  return method == "regions" or _of_gradients(session, method).probabilities is not None
+
+
+def _of_gradients(session: Session, method: str) -> Assignment:
   settings, shape = session.config.label, session.config.shape
   finite = shape.params == RGB_KERNEL and shape.jacobian != "sketch"
   shared = ("bandwidth", "ridge", "paper_step", "directions", "num_centres", "response",
             "position_scale", "mlp")
-  return {method: make_assignment(
-      method, finite=finite, seed=session.config.seed,
-      **{name: settings[name] for name in shared}) for method in settings.methods}
+  return make_assignment(method, finite=finite, seed=session.config.seed,
+                         **{name: settings[name] for name in shared})
 
 
 def view_renderer(session: Session) -> ViewRenderer:
   """Renders views with the gradients of the parameters that are shaped."""
-  needs_samples = any(method.needs_samples for method in assignments(session).values())
+  needs_samples = any(_of_gradients(session, method).needs_samples
+                      for method in session.config.label.methods if method != "regions")
   return ViewRenderer(session.model, session.recipe(oracle=False),
                       chunk=session.config.runtime.chunk,
                       background=session.background(), samples=needs_samples)
 
 
 def pairs_name(session: Session, field: str) -> str | None:
-  """What chose the positives of a field: the features, and what was joined to them."""
+  """What chose the positives of a field: the features, and what was joined to them.
+
+  Those of regions, the default, need no further name; those of each view by itself do.
+  """
   if field != "shaped":
     return {"plain": None, "shaped-oracle": "oracle"}[field]
   shape = session.config.shape
-  joined = {"fused": shape.fuse_features, "color": shape.color_scale,
+  joined = {"view": shape.pairs == "features" and not shape.fuse_features,
+            "fused": shape.fuse_features, "color": shape.color_scale,
             "position": shape.position_scale, "normal": shape.normal_scale,
             "hints": shape.hints}
   return "+".join([session.features_source, *(n for n, used in joined.items() if used)])

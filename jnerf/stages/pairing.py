@@ -1,20 +1,17 @@
 """What shaping is given to choose pairs by, beside one view's features.
 
-Positions need nothing more than a step renders. Features fused over views, and
-normals, need the geometry of all training views first: depth at every cell of the
-patch grid, rendered by the fitted field or measured by a sensor.
+Positions need nothing more than a step renders. Regions, features fused over views,
+and normals, need the geometry of all training views first: depth, rendered by the
+fitted field or measured by a sensor.
 """
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
-from tqdm import tqdm
 
-from jnerf.labeling.views import ViewRenderer
-from jnerf.scenes import cameras, images, pixels, surfaces
-from jnerf.shaping import fusion
+from jnerf.scenes import pixels, surfaces
+from jnerf.shaping import diffusion, fusion
+from jnerf.stages import geometry, regions
 from jnerf.stages.session import Session
 
 
@@ -27,12 +24,14 @@ def pair_data(session: Session, params) -> pixels.PixelData:
   data = pixels.pixel_data(
       scene, maps, segments=session.hints,
       with_depth=session.config.fit.depth_weight > 0 or shape.geometry == "sensor")
+  if shape.pairs == "regions":
+    data = _of_regions(session, params, data)
   if not (shape.fuse_features or shape.normal_scale):
     return data
   height, width = maps.grid.shape[1:3]
   intrinsics = surfaces.cells_as_pixels(
       scene.intrinsics[scene.train], scene.size, (width, height), maps.extent)
-  depth = grid_depth(session, params, intrinsics, (width, height), maps.extent)
+  depth = geometry.grid_depth(session, params, intrinsics, (width, height), maps.extent)
   if shape.fuse_features:
     data = data.replace(features=fusion.fuse(
         data.features, depth, data.cam_to_world, intrinsics))
@@ -43,28 +42,16 @@ def pair_data(session: Session, params) -> pixels.PixelData:
   return data
 
 
-def grid_depth(session: Session, params, intrinsics: np.ndarray,
-               grid: tuple[int, int], extent=(0.0, 0.0, 1.0, 1.0)) -> np.ndarray:
-  """`[T, h, w]` depth of the T training views at the cells of a `(width, height)` grid.
+def _of_regions(session: Session, params, data: pixels.PixelData) -> pixels.PixelData:
+  """The same data, whose features are those of regions.
 
-  params: of the field that renders it; where the config trusts the sensor, only what
-    that does not know. intrinsics: `[T, 4, 8 or 9]` in cells. extent: the part of an
-    image that the grid covers, `FeatureMaps.extent`.
+  Two pixels are alike as their regions are: by a walk over the scene's surfaces, and to
+  some part by visual features, which know of what looks the same elsewhere.
   """
-  scene, config = session.scene, session.config
-  # Its gradients are not looked at, and so never computed.
-  renderer = ViewRenderer(session.model, session.recipe(oracle=False),
-                          chunk=config.runtime.chunk, background=session.background())
-  depth = np.zeros((len(scene.train), grid[1], grid[0]), np.float32)
-  for i, view in enumerate(tqdm(scene.train, desc="geometry", unit="view",
-                                disable=not sys.stderr.isatty())):
-    rays = cameras.view_rays(scene.cam_to_world[view], intrinsics[i], grid, scene.near,
-                             scene.far)
-    distance, = renderer.map(params, rays,
-                             lambda chunk: chunk.rendering.distance_median)
-    depth[i] = distance.reshape(grid[::-1]) / cameras.distance_per_depth(
-        intrinsics[i], grid)
-    if config.shape.geometry == "sensor":
-      measured = images.resize_nearest(scene.depth[view], grid, extent)
-      depth[i] = np.where(measured > 0, measured, depth[i])
-  return depth
+  settings = session.config.regions
+  found, of_pixels = regions.scene_regions(session, params)
+  embedding = diffusion.embedding(regions.region_walk(session, found), settings.reach,
+                                  settings.num_channels)
+  features = np.sqrt(settings.feature_weight) * found.features
+  return data.replace(regions=of_pixels, features=np.concatenate(
+      [embedding, features], axis=1).astype(np.float16))

@@ -22,6 +22,7 @@ from jnerf.fields.spaces import Box, Contracted, Ndc, Space
 from jnerf.scenes import cameras, hints, load
 from jnerf.scenes.features import feature_choice
 from jnerf.shaping.contrast import Recipe
+from jnerf.shaping.regions import Regions
 from jnerf.stages.workdir import Workdir, config_digest, environment
 from jnerf.structs import FeatureMaps, Scene
 from jnerf.training import devices
@@ -44,11 +45,13 @@ class Session:
   """Config and working folder of one invocation, with the scene loaded once.
 
   command: how jnerf was called, for the report.
+  region_kernel: kept by `stages.regions`, once it was asked for.
   """
 
   config: ConfigDict
   workdir: Workdir
   command: str = ""
+  region_kernel: tuple[Regions, np.ndarray] | None = None
 
   def check_config(self, keep: Sequence[str] = STAGES) -> None:
     """Raises InputError where the config contradicts the folder's results.

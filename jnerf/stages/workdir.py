@@ -36,7 +36,7 @@ from jnerf.errors import InputError
 from jnerf.files import write_json
 
 _FIT = ("seed", "scene", "field", "fit")
-_SHAPE = (*_FIT, "features", "shape")
+_SHAPE = (*_FIT, "features", "regions", "shape")
 # Stage to the top-level config keys that its results depend on. Whether a second
 # field is shaped on ground truth changes nothing in the first; training it makes
 # the evaluation be done anew.

@@ -1,0 +1,203 @@
+"""Regions: patches of a scene's surfaces that belong together, before anybody clicks.
+
+One photograph says little of a pixel. Where the geometry is known, all that the
+views saw of a place can be put together: its colour and its visual features, averaged
+over the views. Cells of a grid over the scene that hold surface are then merged into
+regions, each of one colour and one kind of features, that end where these change.
+
+Notation: M occupied cells of a grid of n^3 cells over the unit cube of the model's
+space, F feature channels, R regions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import dataclasses
+
+from flax import struct
+import jax.numpy as jnp
+import numpy as np
+from scipy import ndimage, sparse, spatial
+
+from jnerf.structs import Array
+
+NUM_NEIGHBOURS = 10  # cells that a cell is compared with
+MAX_TRIES = 12  # at the merging threshold that gives the number of regions asked for
+
+
+@dataclasses.dataclass
+class Cells:
+  """What all views saw in each of M occupied cells.
+
+  index: `[M, 3]` place in the grid; points: `[M, 3]` mean in the unit cube.
+  rgb: `[M, 3]` mean colour; features: `[M, F]` mean direction, of length 1.
+  counts: `[M]` pixels.
+  """
+
+  index: np.ndarray
+  points: np.ndarray
+  rgb: np.ndarray
+  features: np.ndarray
+  counts: np.ndarray
+
+
+@struct.dataclass
+class Regions:
+  """R regions, where they lie and what they are like.
+
+  grid: `[n, n, n]` int32, the region of every cell; one without surface has that of
+    the nearest that has.
+  points: `[R, 3]` mean in the unit cube; rgb: `[R, 3]`; features: `[R, F]`, unit rows.
+  counts: `[R]` how many pixels saw each.
+  links: `[E, 2]` int32 pairs of regions that touch, each once; contacts: `[E]` how many
+    of their cells are neighbours.
+  """
+
+  grid: Array
+  points: Array
+  rgb: Array
+  features: Array
+  counts: Array
+  links: Array
+  contacts: Array
+
+
+def cell_index(coordinates, num_cells: int, xnp=jnp):
+  """`[..., 3]` int32 cells of places in the unit cube, whose edge is divided in n."""
+  cells = xnp.floor(coordinates * num_cells).astype(xnp.int32)
+  return xnp.clip(cells, 0, num_cells - 1)
+
+
+def region_at(grid, coordinates, xnp=jnp):
+  """`[...]` region of places `[..., 3]` in the unit cube."""
+  cells = cell_index(coordinates, grid.shape[0], xnp)
+  return grid[cells[..., 0], cells[..., 1], cells[..., 2]]
+
+
+def collect_cells(coordinates: np.ndarray, num_cells: int,
+                  views: Iterable[tuple[np.ndarray, np.ndarray]]) -> Cells:
+  """Averages over cells what the views saw there.
+
+  coordinates: `[V, m, 3]` in the unit cube, where m pixels of each view lie.
+  views: per view `rgb [m, 3]` and `features [m, F]`, one after the other, since those
+    of all views together would not fit memory.
+  """
+  flat = coordinates.reshape(-1, 3)
+  numbers = np.ravel_multi_index(
+      tuple(cell_index(flat, num_cells, np).T), (num_cells,) * 3)
+  occupied, member, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+  member = member.reshape(coordinates.shape[:2])
+  rgb, features = 0.0, 0.0
+  for of_view, (view_rgb, view_features) in zip(member, views, strict=True):
+    sums = _summation(of_view, len(occupied))
+    rgb = rgb + sums @ view_rgb
+    features = features + sums @ _unit(view_features.astype(np.float32))
+  points = _summation(member.reshape(-1), len(occupied)) @ flat
+  index = np.stack(np.unravel_index(occupied, (num_cells,) * 3), axis=-1)
+  return Cells(index, points / counts[:, None], rgb / counts[:, None], _unit(features),
+               counts)
+
+
+def find_regions(cells: Cells, *, num_cells: int, num_regions: int, color_scale: float,
+                 feature_scale: float) -> Regions:
+  """Merges cells into about `num_regions` regions.
+
+  num_cells: n, as in `collect_cells`.
+  color_scale: of RGB in [0, 1]; feature_scale: of 1 - cosine; differences that matter.
+  """
+  distance, neighbours = _neighbours(cells.points)
+  first = np.repeat(np.arange(len(neighbours)), neighbours.shape[1])
+  second = neighbours.reshape(-1)
+  spacing = np.median(distance)
+  cost = (distance.reshape(-1) ** 2 / (8 * spacing**2)
+          + difference(cells.rgb, cells.features, first, second, color_scale,
+                       feature_scale))
+  region = merge(len(neighbours), first, second, cost, num_regions)
+  sums = _summation(region, region.max() + 1, cells.counts)
+  counts = np.asarray(sums.sum(axis=1))
+  links, contacts = _contacts(region[first], region[second])
+  grid = np.full((num_cells,) * 3, -1, np.int32)
+  grid[tuple(cells.index.T)] = region
+  nearest = ndimage.distance_transform_edt(grid < 0, return_distances=False,
+                                           return_indices=True)
+  single = np.float32
+  return Regions(
+      grid=grid[tuple(nearest)], points=(sums @ cells.points / counts).astype(single),
+      rgb=(sums @ cells.rgb / counts).astype(single),
+      features=_unit(sums @ cells.features).astype(single),
+      counts=counts.reshape(-1).astype(single), links=links,
+      contacts=contacts.astype(single))
+
+
+def difference(rgb, features, first, second, color_scale: float,
+               feature_scale: float) -> np.ndarray:
+  """`[E]` how unlike the pairs `first [E]`, `second [E]` are in colour and features."""
+  result = np.sum((rgb[first] - rgb[second]) ** 2, axis=1) / (2 * color_scale**2)
+  for start in range(0, len(first), 1 << 18):  # features of all pairs are large
+    part = slice(start, start + (1 << 18))
+    cosine = np.sum(features[first[part]] * features[second[part]], axis=1)
+    result[part] += (1 - cosine) / feature_scale
+  return result
+
+
+def merge(num_nodes: int, first, second, cost, num_regions: int) -> np.ndarray:
+  """`[num_nodes]` region of every node, numbered from 0; about `num_regions`.
+
+  Felzenszwalb and Huttenlocher (2004): edges in order of their cost join two regions
+  where it is no more than what either holds together already, plus a threshold that
+  shrinks with its size. The threshold is searched for the number of regions.
+  """
+  once = first < second
+  order = np.argsort(cost[once], kind="stable")
+  edges = [side[once][order].tolist() for side in (first, second, cost)]
+  low, high, threshold = 0.0, np.inf, 0.5
+  for _ in range(MAX_TRIES):
+    parents = _join(num_nodes, *edges, threshold)
+    roots = int(np.sum(parents == np.arange(num_nodes)))
+    if abs(roots - num_regions) <= 0.08 * num_regions:
+      break
+    low, high = (threshold, high) if roots > num_regions else (low, threshold)
+    threshold = 2 * threshold if np.isinf(high) else (low + high) / 2
+  while (parents[parents] != parents).any():
+    parents = parents[parents]
+  return np.unique(parents, return_inverse=True)[1].astype(np.int32).reshape(-1)
+
+
+def _join(num_nodes: int, first, second, cost, threshold: float) -> np.ndarray:
+  """Parents `[num_nodes]` of a forest whose roots are the regions."""
+  parent, size = list(range(num_nodes)), [1] * num_nodes
+  holds = [threshold] * num_nodes
+  for a, b, price in zip(first, second, cost):
+    while parent[a] != a:
+      parent[a] = a = parent[parent[a]]
+    while parent[b] != b:
+      parent[b] = b = parent[parent[b]]
+    if a != b and price <= holds[a] and price <= holds[b]:
+      parent[b] = a
+      size[a] += size[b]
+      holds[a] = price + threshold / size[a]
+  return np.array(parent)
+
+
+def _neighbours(points):
+  """`(distance, number)` `[M, k]` of each point's nearest others."""
+  count = min(NUM_NEIGHBOURS + 1, len(points))
+  distance, number = spatial.cKDTree(points).query(points, list(range(2, count + 1)))
+  return distance, number
+
+
+def _contacts(first, second):
+  """Links `[E, 2]` between regions and contacts `[E]`, of neighbouring cells' regions."""
+  pairs = np.sort(np.stack([first, second], axis=1), axis=1)
+  return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0, return_counts=True)
+
+
+def _summation(member, num: int, weights=None):
+  """Sparse `[num, m]` matrix of sums; `member [m]` says to which each adds."""
+  weights = np.ones(len(member)) if weights is None else weights
+  return sparse.csr_matrix((weights.astype(np.float32), (member, np.arange(len(member)))),
+                           shape=(num, len(member)))
+
+
+def _unit(rows):
+  return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)

@@ -1,0 +1,153 @@
+"""Regions of surfaces, and the walk over them, against loops and closed forms."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from jnerf.shaping import diffusion, regions
+
+NUM = 16
+
+
+def two_walls(spacing=2, seed=0):
+  """Cells of a flat sheet, left half red, right half blue, with features that agree."""
+  i, j = np.meshgrid(np.arange(0, NUM, 1), np.arange(0, NUM, 1), indexing="ij")
+  index = np.stack([i.ravel(), j.ravel(), np.full(i.size, spacing)], 1)
+  left = index[:, 0] < NUM // 2
+  rgb = np.where(left[:, None], [[0.8, 0.1, 0.1]], [[0.1, 0.1, 0.8]])
+  features = np.where(left[:, None], [[1.0, 0.0]], [[0.0, 1.0]])
+  noise = np.random.default_rng(seed).normal(size=rgb.shape)
+  return regions.Cells(index, (index + 0.5) / NUM, rgb + 0.005 * noise, features,
+                       np.ones(len(index), int)), left
+
+
+def test_cells_average_what_all_views_saw():
+  rng = np.random.default_rng(0)
+  places = rng.random((3, 40, 3)).astype(np.float32)
+  views = [(rng.random((40, 3)), rng.normal(size=(40, 5))) for _ in range(3)]
+  cells = regions.collect_cells(places, 2, iter(views))
+  assert cells.counts.sum() == 120 and len(cells.index) <= 8
+  flat = places.reshape(-1, 3)
+  rgb = np.concatenate([view[0] for view in views])
+  unit = np.concatenate([view[1] / np.linalg.norm(view[1], axis=1, keepdims=True)
+                         for view in views])
+  for m, index in enumerate(cells.index):
+    inside = (np.floor(flat * 2) == index).all(axis=1)
+    assert cells.counts[m] == inside.sum()
+    np.testing.assert_allclose(cells.rgb[m], rgb[inside].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(cells.points[m], flat[inside].mean(0), rtol=1e-5)
+    mean = unit[inside].mean(0)
+    np.testing.assert_allclose(cells.features[m], mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_regions_end_where_colour_changes():
+  cells, left = two_walls()
+  found = regions.find_regions(cells, num_cells=NUM, num_regions=8, color_scale=0.05,
+                               feature_scale=0.2)
+  of_cells = regions.region_at(found.grid, cells.points, np)
+  assert 4 <= len(found.points) <= 16
+  assert not set(of_cells[left]) & set(of_cells[~left])
+  for region in range(len(found.points)):  # its figures are the means of its cells
+    member = of_cells == region
+    assert found.counts[region] == member.sum()
+    np.testing.assert_allclose(found.points[region], cells.points[member].mean(0),
+                               rtol=1e-5)
+    np.testing.assert_allclose(found.rgb[region], cells.rgb[member].mean(0), rtol=1e-4)
+
+
+def test_a_cell_without_surface_has_the_nearest_region():
+  cells, _ = two_walls(spacing=2)
+  found = regions.find_regions(cells, num_cells=NUM, num_regions=6, color_scale=0.05,
+                               feature_scale=0.2)
+  above = cells.points + [[0, 0, 0.5]]
+  np.testing.assert_array_equal(regions.region_at(found.grid, above, np),
+                                regions.region_at(found.grid, cells.points, np))
+  assert found.grid.min() >= 0
+
+
+def test_links_count_neighbours_of_two_regions():
+  first, second = np.array([0, 1, 1, 2, 2, 0]), np.array([1, 0, 2, 1, 2, 1])
+  links, contacts = regions._contacts(first, second)
+  np.testing.assert_array_equal(links, [[0, 1], [1, 2]])
+  np.testing.assert_array_equal(contacts, [3, 2])
+
+
+def test_merging_follows_the_published_rule():
+  """Against sets of nodes, with the inner difference computed from its definition."""
+  rng = np.random.default_rng(3)
+  num, threshold = 30, 0.7
+  first, second = np.array([(a, b) for a in range(num) for b in range(a + 1, num)
+                            if rng.random() < 0.2]).T
+  cost = rng.random(len(first))
+  parts = {i: {i} for i in range(num)}
+  inner = dict.fromkeys(range(num), 0.0)
+  for e in np.argsort(cost):
+    a, b = (next(r for r, part in parts.items() if node in part)
+            for node in (first[e], second[e]))
+    if a != b and cost[e] <= min(inner[r] + threshold / len(parts[r]) for r in (a, b)):
+      parts[a] |= parts.pop(b)
+      inner[a] = cost[e]
+  order = np.argsort(cost)
+  parent = regions._join(num, first[order].tolist(), second[order].tolist(),
+                         cost[order].tolist(), threshold)
+  assert int(np.sum(parent == np.arange(num))) == len(parts)
+  region = regions.merge(num, first, second, cost, len(parts))
+  for part in parts.values():
+    assert len(set(region[list(part)])) == 1
+
+
+@pytest.fixture(name="walk")
+def make_walk():
+  cells, _ = two_walls()
+  found = regions.find_regions(cells, num_cells=NUM, num_regions=30, color_scale=0.05,
+                               feature_scale=0.2)
+  return found, diffusion.transitions(found, color_scale=0.2, feature_scale=0.4)
+
+
+def test_the_walk_is_symmetric_and_keeps_its_mass(walk):
+  _, S = walk
+  dense = S.toarray()
+  np.testing.assert_allclose(dense, dense.T, atol=1e-12)
+  assert np.linalg.eigvalsh(dense).max() == pytest.approx(1.0)
+
+
+def test_the_kernel_is_the_sum_over_walks_of_all_lengths(walk):
+  _, S = walk
+  total, step = np.zeros(S.shape), np.eye(S.shape[0])
+  for _ in range(400):
+    total += step
+    step = 0.9 * step @ S
+  scale = 1 / np.sqrt(np.diagonal(total))
+  expected = scale[:, None] * total * scale[None, :]
+  kernel = diffusion.kernel(S, 0.9)
+  np.testing.assert_allclose(kernel, expected, atol=1e-4)
+  np.testing.assert_allclose(np.diagonal(kernel), 1, rtol=1e-5)
+
+
+def test_one_side_answers_more_than_the_other(walk):
+  found, S = walk
+  left = found.points[:, 0] < 0.5
+  kernel = diffusion.kernel(S, 0.99)
+  assert kernel[np.ix_(left, left)].min() > kernel[np.ix_(left, ~left)].max()
+
+
+def test_the_embedding_keeps_the_kernels_inner_products(walk):
+  _, S = walk
+  whole = diffusion.embedding(S, 0.99, S.shape[0])
+  np.testing.assert_allclose(whole @ whole.T, diffusion.kernel(S, 0.99), atol=2e-3)
+  small = diffusion.embedding(S, 0.99, 4)
+  assert small.shape == (S.shape[0], 4)
+  np.testing.assert_allclose(np.linalg.norm(small, axis=1), 1, rtol=1e-5)
+  error = np.abs(small @ small.T - diffusion.kernel(S, 0.99))
+  assert error.mean() < 0.2
+  again = diffusion.embedding(S, 0.99, 4)
+  np.testing.assert_array_equal(small, again)
+
+
+def test_a_region_that_touches_nothing_is_alone():
+  lonely = regions.Regions(
+      grid=None, points=np.zeros((3, 3)), rgb=np.zeros((3, 3)), features=np.ones((3, 1)),
+      counts=np.ones(3), links=np.array([[0, 1]]), contacts=np.ones(1))
+  S = diffusion.transitions(lonely, color_scale=0.1, feature_scale=0.1)
+  assert sparse.issparse(S)
+  np.testing.assert_allclose(diffusion.kernel(S, 0.5)[2], [0, 0, 1], atol=1e-6)
