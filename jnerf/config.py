@@ -160,6 +160,7 @@ def _label() -> ConfigDict:
   label.protocols = ("sparse", "clicks-3", "dense")
   label.seeds = 5
   label.methods = ("cosine", "bayes")  # also paper, which takes far longer
+  label.rivals = ()  # evaluated beside, such as features, distilled; see validation
   label.primary = "cosine"  # the method whose label maps are written
   label.views = "all"  # all | test; which views `propagate` labels
   label.dimensions = ("2d",)  # also 3d: surface points that the test depth shows

@@ -30,6 +30,9 @@ _CHOICES = {
     "render.path": ("test", "train", "orbit", "interpolate"),
 }
 
+RIVALS = ("features", "features-probe", "features-probe-color", "knn", "distilled",
+          "distilled-probe", "distilled-probe-color", "semantic-nerf")
+
 _AT_LEAST = {
     -1: ("features.vit.layer",),
     0: ("seed", "scene.width", "scene.max_pixels", "scene.train_every",
@@ -145,11 +148,11 @@ def _validate_label(label: ConfigDict) -> None:
                        "sparse, dense, clicks-k with a number k, or per-frame-r with "
                        "a share r of the frames")
   for key, choices in (("methods", ("cosine", "paper", "bayes")),
-                       ("dimensions", ("2d", "3d"))):
+                       ("dimensions", ("2d", "3d")), ("rivals", ("", *RIVALS))):
     unknown = [value for value in label[key] if value not in choices]
-    if unknown or not label[key]:
+    if unknown or not (label[key] or "" in choices):
       raise InputError(f"label.{key}={tuple(label[key])}: must be one or more of "
-                       f"{', '.join(choices)}")
+                       f"{', '.join(filter(None, choices))}")
   if label.primary not in label.methods:
     raise InputError(f"label.primary={label.primary!r}: must be one of label.methods="
                      f"{tuple(label.methods)}")

@@ -37,12 +37,14 @@ class Assignment:
   scores: `(state, entities (N)) -> [N, K]`, higher is better; pure, to be jitted.
   finish: `[H, W, K] -> [H, W, K]`, on one view's scores; -inf drops a class.
   needs_samples: `scores` reads `weights, hidden, logits` of the rays' samples.
+  needs_features: `fit` and `scores` read the photographs' features.
   """
 
   fit: Callable[[Entities, Array, Array], Any]
   scores: Callable[[Any, Entities], Array]
   finish: Callable[[Array], Array] = lambda scores: scores
   needs_samples: bool = False
+  needs_features: bool = False
 
 
 def make_assignment(method: str, *, bandwidth: float, ridge: float,
