@@ -24,7 +24,7 @@ from jnerf.labeling.assignment import Assignment, label_map
 from jnerf.labeling.views import ViewRenderer
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.labels import LabelSet
-from jnerf.stages.rivals import Method, features_of_pixels, make_rivals
+from jnerf.stages.rivals import Method, features_of_pixels, jitted, make_rivals
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
 from jnerf.structs import Entities, Scene
@@ -106,7 +106,7 @@ class FieldResult:
 def evaluate_fields(session: Session, sets: list[LabelSet]) -> dict[str, FieldResult]:
   """Evaluates every trained field on all test views."""
   renderer = labels_lib.view_renderer(session)
-  methods = {name: Method(dataclasses.replace(method, scores=jax.jit(method.scores)))
+  methods = {name: Method(jitted(method))
              for name, method in labels_lib.assignments(session).items()}
   results = {}
   for field, stage in session.fields.items():

@@ -28,7 +28,7 @@ from jnerf.training.compilation import peak_memory_bytes
 from jnerf.training.loop import host_batches
 from jnerf.training.progress import Progress
 
-POSITION_SHARE = 0.1  # of the bounds' longest side: counts as much as COLOR_SCALE
+POSITION_SHARE = 0.08  # of the bounds' longest side: counts as much as COLOR_SCALE
 COLOR_SCALE = 0.1  # of RGB in [0, 1]
 # A head is trained once per set of labels, so its training has to be short.
 HEAD_STEPS, HEAD_RAYS = 250, 512
@@ -37,7 +37,7 @@ DISTILL_RATES = {"learning_rate": 1e-2, "final_learning_rate": 5e-4}
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-  """assignment: how it labels, its `scores` jitted.
+  """assignment: how it labels, its scores jitted.
   origin: `field` and `pairs` of its rows, where they are not those of the field that
     renders: whose geometry a rival uses, and which features."""
 
@@ -68,9 +68,15 @@ def make_rivals(session: Session, params) -> dict[str, Method]:
 
 def _methods(field: str, pairs: str | None,
              assignments: Mapping[str, Assignment]) -> dict[str, Method]:
-  return {name: Method(dataclasses.replace(assignment, scores=jax.jit(assignment.scores)),
-                       {"field": field, "pairs": pairs})
+  return {name: Method(jitted(assignment), {"field": field, "pairs": pairs})
           for name, assignment in assignments.items()}
+
+
+def jitted(assignment: Assignment) -> Assignment:
+  """`assignment` with its `scores` compiled, where they can be."""
+  if assignment.on_host:
+    return assignment
+  return dataclasses.replace(assignment, scores=jax.jit(assignment.scores))
 
 
 def features_of_pixels(session: Session, rows: np.ndarray) -> np.ndarray:

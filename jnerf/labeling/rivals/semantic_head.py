@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 from flax import struct
 import flax.linen as nn
@@ -46,12 +45,13 @@ class Head(nn.Module):
 class HeadTraining:
   """How a head is trained; hashable.
 
-  labelled_rays: L, drawn anew each step, of every class as many.
+  labelled_rays: L, drawn anew each step.
   semantic_weight: of the cross-entropy, beside the mean squared error of colours.
   """
 
   labelled_rays: int = 128
   semantic_weight: float = 0.04
+  detach: bool = False
   learning_rate: float = 1e-3
 
 
@@ -64,14 +64,6 @@ class LabelledRays:
   target: Array
 
 
-@struct.dataclass
-class HeadState:
-  """params: of the field and, under `head`, of the head; classes: `[K]` its outputs."""
-
-  params: Any
-  classes: Array
-
-
 def semantic_head(model: Model, params, batches: Batch,
                   training: HeadTraining = HeadTraining()) -> Assignment:
   """Trains a copy of `params` with a head for every set of labels.
@@ -80,44 +72,42 @@ def semantic_head(model: Model, params, batches: Batch,
   """
 
   def fit(entities, labels, class_ids):
-    num_steps = batches.rgb.shape[0]
-    outputs = CLASSES * -(-len(class_ids) // CLASSES)
-    labelled = draw_labelled(entities.rays, labels, class_ids, num_steps,
+    num_classes = len(class_ids)
+    labelled = draw_labelled(entities.rays, labels, class_ids, batches.rgb.shape[0],
                              training.labelled_rays)
+    outputs = CLASSES * -(-num_classes // CLASSES)
     trained = train_head(model, training, outputs, params, batches, labelled,
-                         np.int32(len(class_ids)))
-    return HeadState(trained, jnp.arange(len(class_ids)))
+                         np.int32(num_classes))
+    return trained, jnp.arange(num_classes)  # the outputs in use
 
   def scores(state, entities):
-    outputs = state.params["head"]["classes"]["bias"].shape[0]
-    t = entities.rendering.t
-    _, logits = render_classes(model, Head(outputs), state.params, entities.rays, t)
-    return logits[:, state.classes]
+    trained, used = state
+    outputs = trained["head"]["classes"]["bias"].shape[0]
+    logits = render_classes(model, Head(outputs), trained, entities.rays,
+                            entities.rendering.t)
+    return logits[:, used]
 
   return Assignment(fit, scores, needs_samples=True)
 
 
 def draw_labelled(rays: Rays, labels, class_ids, num_steps: int,
                   num_rays: int) -> LabelledRays:
-  """Labelled rays for all steps, `[num_steps, num_rays, ...]`; every class as often."""
+  """Labelled rays for all steps, `[num_steps, num_rays, ...]`, every label as often.
+
+  However many labels there are, the shapes are the same, and nothing is compiled anew.
+  """
   random = np.random.default_rng(0)
-  labels = np.asarray(labels)
-  of_class = [np.flatnonzero(labels == c) for c in class_ids]
-  seen = np.array([k for k, rows in enumerate(of_class) if len(rows)])
-  target = random.choice(seen, (num_steps, num_rays))
-  place = random.random((num_steps, num_rays))
-  counts = np.array([len(rows) for rows in of_class])
-  firsts = np.cumsum(counts) - counts
-  index = np.concatenate(of_class)[firsts[target] + (place * counts[target]).astype(int)]
+  same = np.asarray(labels)[:, None] == np.asarray(class_ids)[None, :]
+  index = random.choice(np.flatnonzero(same.any(axis=1)), (num_steps, num_rays))
   jitter = random.random((num_steps, num_rays, 2), np.float32) - np.float32(0.5)
   return LabelledRays(jax.tree.map(lambda leaf: np.asarray(leaf)[index], rays), jitter,
-                      target.astype(np.int32))
+                      np.argmax(same, axis=1).astype(np.int32)[index])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def train_head(model: Model, training: HeadTraining, outputs: int, params,
                batches: Batch, labelled: LabelledRays, num_classes):
-  """Params of the trained copy of the field, with those of the head under `head`.
+  """Params of the trained copy, `field`, and of its head, `head`.
 
   batches, labelled: with a leading axis of steps. num_classes: of the outputs, how many
   are in use. The sampler stays as it is.
@@ -134,11 +124,10 @@ def train_head(model: Model, training: HeadTraining, outputs: int, params,
       for name, rate in rates.items()}, {name: name for name in rates})
 
   def loss_fn(learnt, batch, labelled):
-    moved = {**learnt, "sampler": params["sampler"]}
     samples = model.sample(params, batch.rays, batch.jitter)
-    rendering = model.render(moved, batch.rays, samples, batch.background)
+    rendering = model.render(learnt, batch.rays, samples, batch.background)
     samples = model.sample(params, labelled.rays, labelled.jitter)
-    _, logits = render_classes(model, head, moved, labelled.rays, samples.t)
+    logits = render_classes(model, head, learnt, labelled.rays, samples.t, training.detach)
     logits = jnp.where(jnp.arange(outputs)[None, :] < num_classes, logits, -1e9)
     errors = optax.softmax_cross_entropy_with_integer_labels(logits, labelled.target)
     return (jnp.mean((rendering.rgb - batch.rgb) ** 2)
@@ -152,18 +141,19 @@ def train_head(model: Model, training: HeadTraining, outputs: int, params,
 
   (learnt, _), _ = jax.lax.scan(
       one_step, (start, optimizer.init(start)), (batches, labelled))
-  return {**learnt, "sampler": params["sampler"]}
+  return learnt
 
 
-def render_classes(model: Model, head: Head, params, rays: Rays, t):
-  """Class logits `[N, outputs]` at the samples `t [N, S + 1]`; and the weights.
+def render_classes(model: Model, head: Head, params, rays: Rays, t, detach=False):
+  """Class logits `[N, outputs]` of rays at the samples `t [N, S + 1]`.
 
-  One sample is a point, and opaque.
+  A single sample is a point, and opaque.
   """
   output = model.at_points(params, points_along(rays, t), rays.viewdirs)
   if t.shape[1] == 2:
     weights = jnp.ones_like(output.sigma)
   else:
     weights = compositing.compositing_weights(output.sigma, t)
+    weights = jax.lax.stop_gradient(weights) if detach else weights
   logits = head.apply({"params": params["head"]}, output.geometry)
-  return weights, compositing.composite(weights, logits)
+  return compositing.composite(weights, logits)
