@@ -81,11 +81,11 @@ class Labeler:
     """`[H, W]` class of every pixel of one view, from what `scores` found."""
     began = time.perf_counter()
     found = flat.reshape(size[1], size[0], *flat.shape[1:])
+    classes = np.array(self.label_set.labels.classes)
     if not self._pixel_by_pixel:
-      classes = np.array(self.label_set.labels.classes)
       found = np.asarray(label_map(self.assignment.finish(found), classes))
     self.seconds += time.perf_counter() - began
-    return found.astype(np.uint16)
+    return found.astype(np.min_scalar_type(classes.max()))
 
   @property
   def _pixel_by_pixel(self) -> bool:

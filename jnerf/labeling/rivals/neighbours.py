@@ -18,9 +18,9 @@ def nearest_neighbours(position_scale: float, color_scale: float, num: int = 8,
   """Votes of the `num` nearest labels, weighted by squared distance to `-power`.
 
   With one click per class that is the nearest label. In a labelled frame every label
-  counts alike: weighing classes alike lost 0.06 mIoU on office_0, and a tenth of the
-  labels 0.07. So all are kept, in a k-d tree, on the host; a brute force would take
-  a minute per view.
+  counts alike, and all are kept: weighing classes alike lost 0.06 mIoU on office_0,
+  keeping 4096 labels 0.14. A k-d tree, on the host, holds them; a brute force would
+  take a minute per view.
 
   Args:
     position_scale: length that counts as much as `color_scale`.
