@@ -31,7 +31,7 @@ from jnerf.training.progress import Progress
 POSITION_SHARE = 0.08  # of the bounds' longest side: counts as much as COLOR_SCALE
 COLOR_SCALE = 0.1  # of RGB in [0, 1]
 # A head is trained once per set of labels, so its training has to be short.
-HEAD_STEPS, HEAD_RAYS = 250, 512
+HEAD_STEPS, HEAD_RAYS = 250, 256
 DISTILL_RATES = {"learning_rate": 1e-2, "final_learning_rate": 5e-4}
 
 

@@ -51,7 +51,7 @@ class HeadTraining:
   learning_rate: the field's; the head, which is new, has ten times as much.
   """
 
-  labelled_rays: int = 128
+  labelled_rays: int = 384
   semantic_weight: float = 0.004
   learning_rate: float = 3e-3
 
