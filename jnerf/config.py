@@ -128,7 +128,7 @@ def _shape() -> ConfigDict:
   shape.final_learning_rate = 5e-4
   shape.warmup_steps = 20
   shape.params = "field/rgb/kernel"  # which parameters' gradients are aligned
-  shape.jacobian = "auto"  # auto | closed_form | vjp | sketch
+  shape.jacobian = "auto"  # auto (as they fit) | closed_form | vjp | sketch
   shape.sketch_directions = 256
   shape.value_channel = "mean"  # mean | random (one channel a step)
   shape.entities = "pixels"  # pixels | points
@@ -157,9 +157,11 @@ def _shape() -> ConfigDict:
 def _label() -> ConfigDict:
   label = ConfigDict()
   label.clicks = ""  # a clicks file to propagate; "" draws the protocols' clicks
+  label.session = ""  # label_session.json of `propagate`, to label other photographs
+  # Also per-frame-0.1; instance-sparse, merged-sparse, ...: clicks on instances.
   label.protocols = ("sparse", "clicks-3", "dense")
   label.seeds = 5
-  label.methods = ("cosine", "bayes")  # also paper, which takes far longer
+  label.methods = ("cosine", "bayes")  # also mlp, and paper, which takes far longer
   label.rivals = ()  # evaluated beside, such as features, distilled; see validation
   label.primary = "cosine"  # the method whose label maps are written
   label.views = "all"  # all | test; which views `propagate` labels
@@ -167,6 +169,17 @@ def _label() -> ConfigDict:
   label.bandwidth = 0.02  # of the cosine kernel, in units of cosine
   label.ridge = 0.3  # of the Bayesian classifier: noise over prior variance
   label.paper_step = 0.1  # t of the paper's finite nudge
+  # mean_gradient | mean_response | k_means | adaptive: what the paper's nudge follows
+  label.directions = "mean_gradient"
+  label.num_centres = 4  # of k_means, per class
+  label.response = "2d"  # 2d | 3d: the nudge's effect on pixels, or on every sample
+  label.position_scale = 0.0  # metres; > 0: cosine and paper answer to clicks near by
+  label.mlp = ConfigDict()  # the method for labelled frames
+  label.mlp.width = 128
+  label.mlp.steps = 500
+  label.mlp.learning_rate = 3e-3
+  label.proposals = 10  # pixels to click next, for next_clicks.json; 0: none
+  label.min_confidence = 0.0  # of the maps that are written; pixels below are class 0
   return label
 
 

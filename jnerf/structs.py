@@ -232,14 +232,45 @@ class Click:
 
 
 @struct.dataclass
+class Scribble:
+  """A line of labelled pixels.
+
+  points: `(x, y)` that it runs through, as of a `Click`; width: in those pixels.
+  """
+
+  frame: str = struct.field(pytree_node=False)
+  points: tuple[tuple[int, int], ...] = struct.field(pytree_node=False)
+  class_id: int = struct.field(pytree_node=False)
+  width: int = struct.field(pytree_node=False, default=1)
+
+
+@struct.dataclass
+class Mask:
+  """A picture of labelled pixels.
+
+  file: its name, below the folder of the clicks file.
+  ids: `[h, w]` integers, of the shape of the photograph and of any size.
+  class_id: of all pixels that are not 0; None: `ids` are classes.
+  """
+
+  frame: str = struct.field(pytree_node=False)
+  file: str = struct.field(pytree_node=False)
+  ids: np.ndarray = struct.field(pytree_node=False, compare=False)
+  class_id: int | None = struct.field(pytree_node=False, default=None)
+
+
+@struct.dataclass
 class Clicks:
   """A clicks file in memory.
 
   classes: class id to name.
   positive: clicks that say "this is that class".
   negative: clicks that say "this is not that class".
+  scribbles, masks: that say the same as positive clicks on all their pixels.
   """
 
   classes: dict[int, str] = struct.field(pytree_node=False)
   positive: tuple[Click, ...] = struct.field(pytree_node=False)
   negative: tuple[Click, ...] = struct.field(pytree_node=False, default=())
+  scribbles: tuple[Scribble, ...] = struct.field(pytree_node=False, default=())
+  masks: tuple[Mask, ...] = struct.field(pytree_node=False, default=())

@@ -26,6 +26,8 @@ _CHOICES = {
     "shape.similarity": ("cosine", "dot"),
     "shape.geometry": ("field", "sensor"),
     "label.views": ("all", "test"),
+    "label.directions": ("mean_gradient", "mean_response", "k_means", "adaptive"),
+    "label.response": ("2d", "3d"),
     "render.field": ("plain", "shaped", "shaped-oracle"),
     "render.path": ("test", "train", "orbit", "interpolate"),
 }
@@ -45,7 +47,9 @@ _AT_LEAST = {
         "shape.warmup_steps", "shape.contrast_weight",
         "shape.norm_weight", "shape.contrast_rays", "shape.threshold_rate",
         "shape.color_scale", "shape.position_scale", "shape.normal_scale",
-        "shape.views_per_batch", "shape.min_positives", "runtime.checkpoint_seconds",
+        "shape.views_per_batch", "shape.min_positives", "label.position_scale",
+        "label.proposals",
+        "runtime.checkpoint_seconds",
         "runtime.device_data_bytes"),
     1: ("scene.room.num_train", "scene.room.num_test", "field.grid.num_levels",
         "field.grid.features_per_level", "field.grid.log2_table_size",
@@ -54,7 +58,8 @@ _AT_LEAST = {
         "field.mlp.width", "field.mlp.skip", "field.mlp.color_width",
         "field.mlp.coarse_samples", "field.mlp.fine_samples", "fit.steps",
         "fit.num_rays", "features.local.stride", "features.max_cells", "shape.steps",
-        "shape.sketch_directions", "label.seeds", "render.num_frames",
+        "shape.sketch_directions", "label.seeds", "label.num_centres",
+        "label.mlp.width", "label.mlp.steps", "render.num_frames",
         "runtime.steps_per_call", "runtime.chunk"),
     2: ("field.grid.coarsest", "field.grid.proposal_cells", "shape.num_rays"),
     8: ("scene.room.width", "scene.room.height"),
@@ -62,7 +67,8 @@ _AT_LEAST = {
 
 _POSITIVE = ("fit.learning_rate", "fit.final_learning_rate", "shape.learning_rate",
              "shape.final_learning_rate", "shape.temperature",
-             "label.bandwidth", "label.ridge", "label.paper_step")
+             "label.bandwidth", "label.ridge", "label.paper_step",
+             "label.mlp.learning_rate")
 
 
 def validate(config: ConfigDict) -> None:
@@ -86,6 +92,7 @@ def validate(config: ConfigDict) -> None:
   _validate_scene(config.scene)
   _validate_training(config)
   _validate_label(config.label)
+  _validate_paper_recipe(config)
 
 
 def _validate_scene(scene: ConfigDict) -> None:
@@ -142,20 +149,41 @@ def _validate_training(config: ConfigDict) -> None:
 
 def _validate_label(label: ConfigDict) -> None:
   for protocol in label.protocols:
-    if not re.fullmatch(r"sparse|dense|clicks-[1-9]\d*|per-frame-(0?\.\d*[1-9]\d*|1)",
-                        protocol):
+    if not re.fullmatch(r"(instance-|merged-)?(sparse|dense|clicks-[1-9]\d*"
+                        r"|per-frame-(0?\.\d*[1-9]\d*|1))", protocol):
       raise InputError(f"label.protocols={tuple(label.protocols)}: {protocol!r} must be "
                        "sparse, dense, clicks-k with a number k, or per-frame-r with "
-                       "a share r of the frames")
-  for key, choices in (("methods", ("cosine", "paper", "bayes")),
+                       "a share r of the frames; for instances with instance- or "
+                       "merged- before it")
+  for key, choices in (("methods", ("cosine", "paper", "bayes", "mlp")),
                        ("dimensions", ("2d", "3d")), ("rivals", ("", *RIVALS))):
     unknown = [value for value in label[key] if value not in choices]
     if unknown or not (label[key] or "" in choices):
       raise InputError(f"label.{key}={tuple(label[key])}: must be one or more of "
                        f"{', '.join(filter(None, choices))}")
+  if label.session and label.clicks:
+    raise InputError(f"label.session={label.session}: must be left out where "
+                     "label.clicks gives clicks")
+  if not 0 <= label.min_confidence <= 1:
+    raise InputError(f"label.min_confidence={label.min_confidence}: must lie between 0 "
+                     "and 1")
   if label.primary not in label.methods:
     raise InputError(f"label.primary={label.primary!r}: must be one of label.methods="
                      f"{tuple(label.methods)}")
+
+
+def _validate_paper_recipe(config: ConfigDict) -> None:
+  """What the choices of the method `paper` ask of one another."""
+  label, shape = config.label, config.shape
+  if "paper" not in label.methods:
+    return
+  if label.position_scale and label.directions != "mean_response":
+    raise InputError(f"label.directions={label.directions!r}: must be mean_response with "
+                     "label.position_scale, since other directions lie nowhere")
+  if label.response == "3d" and (shape.params != "field/rgb/kernel"
+                                 or shape.jacobian == "sketch"):
+    raise InputError("label.response='3d': must be 2d unless shape.params="
+                     "field/rgb/kernel, and not sketched, whose nudges it follows")
 
 
 def _leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,13 +7,12 @@ import pytest
 
 from jnerf.errors import InputError
 from jnerf.labeling import assignment
+from jnerf.labeling.aggregator import fit_aggregator, log_probabilities
 from jnerf.labeling.assignment import (
   METHODS,
   cosine_kernel,
   label_map,
   make_assignment,
-  normalize_view,
-  paper_recipe,
 )
 from jnerf.structs import Entities, Rendering
 
@@ -70,7 +69,7 @@ def methods():
           for name in METHODS}
 
 
-@pytest.mark.parametrize("name", ["cosine", "bayes"])
+@pytest.mark.parametrize("name", ["cosine", "bayes", "mlp"])
 def test_one_click_per_class_labels_clustered_gradients_without_error(name):
   assert accuracy(methods()[name], 0.01, lambda t: clicks(t, 1)) == 1
 
@@ -118,51 +117,97 @@ def test_cosine_keeps_a_bounded_share_of_a_labelled_frame():
   J, _, truth = view(0.1)
   method = cosine_kernel(0.02, max_labels=40)
   state = method.fit(Entities(J=J), truth, [*CLASSES, 77])
-  assert state.directions.shape == (5, 8, 3 * H)
-  np.testing.assert_array_equal(state.mask.sum(1), [8, 8, 8, 8, 0])
+  seeds, _ = state
+  assert seeds.directions.shape == (5, 8, 3 * H)
+  np.testing.assert_array_equal(seeds.mask.sum(1), [8, 8, 8, 8, 0])
   scores = jax.jit(method.scores)(state, Entities(J=J))
   assert bool(jnp.all(jnp.isneginf(scores[:, 4])))  # no label, never chosen
   assert np.mean(np.asarray(label_map(scores, [*CLASSES, 77])) == truth) == 1
 
 
-def test_paper_recipe_linear_is_the_limit_of_the_finite_step():
-  J, rendering, truth = view(0.3)
-  index = clicks(truth, 2)
-  finite, linear = paper_recipe(1e-3), paper_recipe(1e-3, finite=False)
-  state = finite.fit(Entities(J=J[index]), truth[index], CLASSES)
-  exact = finite.scores(state, Entities(J=J, rendering=rendering))
-  np.testing.assert_allclose(linear.scores(state, Entities(J=J)), exact, rtol=0.02,
-                             atol=1e-6)
-  assert finite.needs_samples and not linear.needs_samples
+def test_cosines_fade_with_the_distance_from_the_click():
+  J, _, truth = view(0.3)
+  points = np.random.default_rng(1).normal(size=(len(truth), 3)).astype(np.float32)
+  index = np.concatenate([clicks(truth, 2), clicks(truth, 1, seed=1)[:2]])  # 3, 3, 2, 2
+  some = Entities(J=J[index], points=points[index])
+
+  def run(scale):
+    method = cosine_kernel(0.1, position_scale=scale)
+    state = method.fit(some, truth[index], CLASSES)
+    return jax.jit(method.scores)(state, Entities(J=J, points=points))
+
+  rows = np.asarray(J, np.float64) / np.linalg.norm(J, axis=1, keepdims=True)
+  distances = np.linalg.norm(points[:, None] - points[index], axis=2)
+  answers = rows @ rows[index].T * np.exp(-distances**2 / (2 * 0.7**2))
+  expected = np.stack([
+      0.1 * np.log(np.mean(np.exp(answers[:, truth[index] == c] / 0.1), axis=1))
+      for c in CLASSES], axis=1)
+  np.testing.assert_allclose(run(0.7), expected, atol=1e-5)
+  np.testing.assert_allclose(run(1e4), run(0.0), atol=1e-5)  # far beyond the scene
 
 
-def test_normalize_view_follows_the_recipe_step_by_step():
+def test_the_aggregator_tells_apart_what_no_line_can_and_is_repeatable():
   rng = np.random.default_rng(0)
-  maps = rng.uniform(0, 1.5, (9, 7, 2)).astype(np.float32)
-  expected = np.zeros_like(maps)
-  clipped = np.pad(np.minimum(maps, 0.8), ((1, 1), (1, 1), (0, 0)), mode="reflect")
-  for row in range(9):
-    for column in range(7):
-      for i, a in enumerate((0.25, 0.5, 0.25)):
-        for j, b in enumerate((0.25, 0.5, 0.25)):
-          expected[row, column] += a * b * clipped[row + i, column + j]
-  expected /= expected.max(axis=(0, 1))
-  np.testing.assert_allclose(normalize_view(jnp.asarray(maps)), expected, atol=1e-5)
-
-
-def test_a_class_out_of_view_is_dropped_and_one_in_view_is_not():
-  maps = np.zeros((100, 100, 3), np.float32)
-  maps[:50, :, 0] = 1e-3  # weak, but an object: its own maximum is what counts
-  maps[70, 70, 1] = 1e-3  # one hot pixel
-  scores = normalize_view(jnp.asarray(maps))
-  assert bool(jnp.all(jnp.isneginf(scores[..., 1:])))
-  labels = np.asarray(label_map(scores, [4, 5, 6]))
-  np.testing.assert_array_equal(np.unique(labels), [4])
-  nothing = label_map(normalize_view(jnp.zeros((5, 5, 2))), [4, 5])
-  np.testing.assert_array_equal(nothing, 0)
+  angle = rng.uniform(0, 2 * np.pi, 600)
+  J = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+  labels = np.where(np.sin(2 * angle) > 0, 7, 2)  # opposite quadrants are one class
+  fitted = [fit_aggregator(J[:500], labels[:500], [2, 5, 7], width=32, steps=400,
+                           learning_rate=1e-2, seed=seed) for seed in (0, 0, 1)]
+  found, again, other = (np.asarray(log_probabilities(state, J)) for state in fitted)
+  np.testing.assert_allclose(np.exp(found).sum(1), 1, rtol=1e-5)
+  np.testing.assert_array_equal(found, again)
+  assert np.any(found != other)
+  predicted = np.asarray([2, 5, 7])[found[500:].argmax(1)]
+  assert np.mean(predicted == labels[500:]) > 0.93 and 5 not in predicted
 
 
 def test_an_unknown_method_is_named():
   with pytest.raises(InputError, match="label.methods: unknown method 'magic'; choose"):
     make_assignment("magic", bandwidth=0.1, ridge=0.1, paper_step=0.1)
   assert set(methods()) == set(assignment.METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_class_that_is_only_denied_is_as_if_nobody_had_named_it(name):
+  J, rendering, truth = view(0.3)
+  index, method = clicks(truth, 2), methods()[name]
+  classes = np.array(CLASSES)
+  entities = Entities(J=J, rendering=rendering)
+  labels = np.r_[truth[index], -77, -77]
+  state = method.fit(Entities(J=J[np.r_[index, 0, 1]]), labels, classes)
+  without = method.fit(Entities(J=J[index]), truth[index], classes)
+  np.testing.assert_allclose(method.scores(state, entities),
+                             method.scores(without, entities), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cosine", "bayes"])
+def test_a_negative_click_mends_its_pixel_and_leaves_what_is_far(name):
+  J, _, truth = view(0.02)
+  method = make_assignment(name, bandwidth=0.02, ridge=0.05, paper_step=0.1)
+  index = clicks(truth, 1)[1:]  # nobody has clicked the first entity
+
+  def predict(index, labels):
+    state = method.fit(Entities(J=J[index]), labels, CLASSES[1:])
+    return np.asarray(label_map(method.scores(state, Entities(J=J)), CLASSES[1:]))
+
+  before = predict(index, truth[index])
+  missed, counts = np.unique(before[truth == CLASSES[0]], return_counts=True)
+  wrong = missed[np.argmax(counts)]
+  denied = np.flatnonzero((truth == CLASSES[0]) & (before == wrong))[:3]
+  after = predict(np.r_[index, denied], np.r_[truth[index], [-wrong] * 3])
+  assert not np.any(after[truth == CLASSES[0]] == wrong)
+  others = truth != CLASSES[0]
+  np.testing.assert_array_equal(after[others], truth[others])
+
+
+def test_cosine_halves_a_kernel_that_negative_labels_equal():
+  J, _, truth = view(0.5)
+  index = clicks(truth, 2)
+  method = cosine_kernel(0.1)
+  both = method.fit(Entities(J=J[np.r_[index, index[:2]]]),
+                    np.r_[truth[index], -truth[index[:2]]], CLASSES)
+  plain = method.fit(Entities(J=J[index]), truth[index], CLASSES)
+  scores = [np.asarray(method.scores(s, Entities(J=J))) for s in (plain, both)]
+  np.testing.assert_allclose(scores[1][:, 0], scores[0][:, 0] - 0.1 * np.log(2),
+                             atol=1e-5)
+  np.testing.assert_array_equal(scores[1][:, 1:], scores[0][:, 1:])

@@ -6,6 +6,7 @@ import struct
 import zlib
 
 import numpy as np
+from PIL import Image
 import pytest
 import tiny_replica
 
@@ -221,6 +222,49 @@ def test_wrong_click_names_the_entry(root, entry, message):
     ({"negatives": []}, "unknown key 'negatives'")])
 def test_wrong_clicks_file(root, raw, message):
   assert message in click_complaint(root, **raw)
+
+
+SCRIBBLE = {"frame": "rgb_1", "points": [[1, 1], [5, 5]], "class": 1}
+
+
+@pytest.mark.parametrize("entry, message", [
+    ({"frame": "no"}, "scribbles[0]: the scene has no frame 'no'"),
+    ({"class": 9}, "scribbles[0]: unknown class 9"),
+    ({"points": [[1, 1], [12, 0]]}, "scribbles[0].points[1]: x=12 is outside"),
+    ({"points": [[1, 1.5]]}, "scribbles[0].points[0]: y=1.5 is not an integer"),
+    ({"points": []}, "must be a list of pairs"), ({"points": [1, 2]}, "list of pairs"),
+    ({"points": "abc"}, "list of pairs"), ({"width": 0}, "width=0 must lie between"),
+    ({"width": 10**9}, "width=1000000000 must"), ({"width": True}, "not an integer"),
+    ({"x": 1}, "unknown key 'x'; known are frame, points, class, width")])
+def test_wrong_scribble_names_the_entry(root, entry, message):
+  assert message in click_complaint(root, scribbles=[{**SCRIBBLE, **entry}])
+
+
+@pytest.mark.parametrize("entry, message", [
+    ({"frame": "no"}, "the scene has no frame"), ({"class": 9}, "unknown class 9"),
+    ({"file": "../rgb/rgb_1.png"}, "does not lie beside the clicks file"),
+    ({"file": "/etc/passwd"}, "does not lie beside"),
+    ({"file": "a\0b"}, "does not lie beside"), ({"file": 7}, "file=7 is not the name"),
+    ({"file": "absent.png"}, "absent.png: no such image file"),
+    ({"file": "clicks.json"}, "cannot be read as an image"),
+    ({"file": "narrow.png"}, "is 8x12 pixels, of another shape"),
+    ({"file": "ids.png"}, "ids.png: unknown class 3; classes lists 1"),
+    ({"file": "."}, "cannot be read"), ({"file": "loop.png"}, "loop.png")])
+def test_wrong_mask_names_the_entry(root, entry, message):
+  folder = root / "clicking"
+  folder.mkdir()
+  Image.fromarray(np.ones((12, 8), np.uint8)).save(folder / "narrow.png")
+  Image.fromarray(np.full((8, 12), 3, np.uint8)).save(folder / "ids.png")
+  (folder / "loop.png").symlink_to(folder / "loop.png")
+  (folder / "clicks.json").write_text(json.dumps({
+      "classes": {"1": "wall"}, "masks": [
+          {"frame": "rgb_1", "file": "ids.png", **entry}]}))
+  config = default_config()
+  config.scene.path = str(root)
+  with pytest.raises(InputError) as error:
+    clicks.read_clicks(folder / "clicks.json", load.load_scene(config))
+  assert "clicks.json: masks[0]: " in str(error.value) and message in str(error.value)
+  assert "\n" not in str(error.value)
 
 
 def test_clicks_that_are_no_json(root):

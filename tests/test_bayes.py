@@ -84,7 +84,29 @@ def test_probabilities_are_sure_at_clicks_and_uniform_where_nothing_is_known():
   np.testing.assert_allclose(jnp.sum(probabilities, axis=1), 1, atol=1e-6)
   np.testing.assert_array_equal(jnp.argmax(probabilities[:3], axis=1), [0, 1, 2])
   np.testing.assert_allclose(probabilities[3:], 1 / 3, atol=1e-4)
-  confidence = bayes.confidence(probabilities)
-  assert float(jnp.min(confidence[:3])) > 0.3 > float(jnp.max(confidence[3:])) + 0.2
-  assert float(bayes.confidence(jnp.array([[1.0, 0.0]]))[0]) == pytest.approx(1)
-  assert np.isfinite(bayes.confidence(jnp.ones((2, 1)))).all()  # a single class
+  assert float(jnp.min(jnp.max(probabilities[:3], axis=1))) > 0.7
+
+
+def test_a_negative_label_tells_its_class_alone():
+  """Each class's own kernel regression, on its positive and negative labels."""
+  J, labels = labelled(20)
+  against, _ = labelled(6, seed=3)
+  queries, _ = labelled(9, seed=1)
+  denied = np.array([-3, -3, -7, -3, -7, -99])  # 40 by none, 99 is nobody's class
+  with jax.enable_x64(True):
+    state = bayes.fit_bayes(np.concatenate([J, against]), np.r_[labels, denied], CLASSES,
+                            ridge=0.2)
+    mean = bayes.mean_scores(state, jnp.asarray(queries))
+
+  def rows(a):
+    return np.concatenate([a / np.linalg.norm(a, axis=1, keepdims=True),
+                           np.ones((len(a), 1))], axis=1)
+
+  weights = np.array([np.sum(labels == c) ** -0.5 for c in labels])
+  for k, class_id in enumerate(CLASSES):
+    own = np.flatnonzero(denied == -class_id)
+    x = np.concatenate([rows(J), rows(against[own])])
+    a = np.concatenate([weights, np.full(len(own), max(len(own), 1) ** -0.5)])
+    y = np.concatenate([(labels == class_id) - 1 / 3, np.full(len(own), -1 / 3)])
+    solved = np.linalg.solve((x.T * a) @ x + 0.2 * np.eye(P + 1), (x.T * a) @ y)
+    np.testing.assert_allclose(mean[:, k], rows(queries) @ solved, rtol=1e-8, atol=1e-12)

@@ -54,6 +54,12 @@ def test_pixels_at_working_resolution():
   assert none.shape == (0, 3)
 
 
+def test_a_negative_click_is_a_label_of_what_it_is_not():
+  pixels, ids = clicks.labelled_pixels(CLICKS, scene_of((20, 15), (40, 30)))
+  np.testing.assert_array_equal(pixels, [[1, 10, 5], [0, 0, 0], [1, 14, 19]])
+  np.testing.assert_array_equal(ids, [1, 7, -7])
+
+
 @pytest.mark.parametrize("size, full", [
     ((300, 170), (600, 340)), ((320, 240), (320, 240)), ((200, 113), (600, 340)),
     ((299, 169), (600, 340)), ((1, 1), (7, 5)), ((150, 85), (601, 341))])

@@ -185,6 +185,15 @@ def test_sketch_has_its_own_width_and_about_the_same_cosines():
   np.testing.assert_allclose(cosines(sketched), exact, atol=0.12)
 
 
+def test_auto_sketches_what_is_too_wide_to_keep(monkeypatch):
+  monkeypatch.setattr(contrast, "WIDEST", 16 + 47)
+  for layer, width in (("(density|rgb)/kernel", 7), ("(density|rgb)/bias", 1 + 3)):
+    recipe = contrast.Recipe(params=f"field/{layer}", sketch_directions=7)
+    assert gradients(recipe).shape == (N, width)
+  monkeypatch.setattr(contrast, "WIDEST", 1)  # never the closed form
+  assert gradients(contrast.Recipe(sketch_directions=7)).shape == (N, 48)
+
+
 def test_random_channel_is_one_of_three_and_follows_the_key():
   recipe = contrast.Recipe(value_channel="random")
   channels = [np.asarray(jacobians.closed_form(case()[4], tuple(row)))

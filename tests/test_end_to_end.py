@@ -40,7 +40,7 @@ def metrics(folder):
 def test_metrics_have_the_documented_form(metrics, session):
   assert set(metrics) == {
       "scene", "config_digest", "environment", "stages", "psnr", "ssim",
-      "depth_error_m", "labels"}
+      "depth_error_m", "labels", "calibration"}
   assert metrics["scene"] == "room"
   assert metrics["config_digest"] == config_digest(session.config)
   for name in ("psnr", "ssim", "depth_error_m"):
@@ -82,6 +82,21 @@ def test_metrics_have_a_row_for_every_field_method_and_draw(metrics, session):
     assert row["miou"] == pytest.approx(np.mean(ious))
   sparse = [row for row in rows if row["protocol"] == "sparse"]
   assert all(row["clicks"] == len(row["per_class_iou"]) for row in sparse)
+
+
+def test_calibration_of_what_tells_probabilities(metrics, session):
+  rows = metrics["calibration"]
+  assert {(row["field"], row["method"]) for row in rows} == {
+      (field, method) for field in FIELDS for method in ("cosine", "bayes")}
+  assert len(rows) == len(FIELDS) * 2 * 3  # fields, methods, draws
+  for row in rows:
+    bins = np.array(row["bins"])
+    assert 0 <= row["ece"] <= 1 and bins[:, 2].sum() == row["pixels"] > 500
+    near = [r for r in metrics["labels"] if all(
+        r[key] == row[key] for key in ("field", "method", "protocol", "seed",
+                                       "dimension", "pairs"))]
+    right = np.sum(bins[:, 1] * bins[:, 2]) / row["pixels"]
+    assert right == pytest.approx(near[0]["total_accuracy"], abs=0.05)
 
 
 def test_label_maps_are_palette_images_of_the_views_asked_for(folder, session, metrics):

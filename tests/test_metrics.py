@@ -7,8 +7,10 @@ import pytest
 
 from jnerf.evaluating.metrics import (
   confusion_matrix,
+  expected_calibration_error,
   median_depth_error,
   psnr,
+  reliability,
   segmentation_scores,
   ssim,
 )
@@ -122,3 +124,26 @@ def test_a_clicked_class_that_the_test_views_do_not_show_is_not_scored():
   assert scores["miou"] == 1 and scores["per_class_iou"][3] is None
   nothing = segmentation_scores(np.zeros((4, 4)), [1, 3])
   assert nothing["miou"] is nothing["total_accuracy"] is nothing["miou_all"] is None
+
+
+def test_calibration_by_hand():
+  confidence = [0.05, 0.3, 0.3, 0.3, 0.3, 1.0, 1.0, 0.99]
+  correct = [0, 1, 0, 0, 0, 1, 0, 1]
+  bins = reliability(confidence, correct, num_bins=10)
+  assert bins.shape == (10, 3)
+  np.testing.assert_allclose(bins[[0, 3, 9]], [[0.05, 0, 1], [0.3, 0.25, 4],
+                                               [2.99 / 3, 2 / 3, 3]])
+  assert not bins[[1, 2, 4, 5, 6, 7, 8]].any()
+  error = expected_calibration_error(bins)
+  assert error == pytest.approx((0.05 + 4 * 0.05 + 2.99 - 2) / 8)
+  assert expected_calibration_error(reliability([], [])) is None
+
+
+def test_probabilities_that_are_true_are_calibrated():
+  rng = np.random.default_rng(0)
+  confidence = rng.uniform(0.2, 1, 200_000)
+  correct = rng.uniform(size=confidence.size) < confidence
+  for shift, expected in ((0, 0), (0.1, 0.1)):
+    bins = reliability(confidence, correct & (rng.uniform(size=confidence.size)
+                                                      > shift / confidence))
+    assert expected_calibration_error(bins) == pytest.approx(expected, abs=0.01)

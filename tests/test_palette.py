@@ -5,7 +5,14 @@ from PIL import Image
 import pytest
 
 from jnerf.viewing import images
-from jnerf.viewing.palette import label_image, palette, read_label_png, write_label_png
+from jnerf.viewing.palette import (
+  label_image,
+  palette,
+  read_confidence_png,
+  read_label_png,
+  write_confidence_png,
+  write_label_png,
+)
 
 
 def test_every_id_has_its_own_color_and_void_is_black():
@@ -47,6 +54,14 @@ def test_what_is_no_label_map_is_refused(tmp_path, labels):
   with pytest.raises(ValueError):
     write_label_png(tmp_path / "x.png", labels)
   assert not list(tmp_path.iterdir())
+
+
+def test_confidence_file_is_grey_and_true_to_8_bits(tmp_path):
+  confidence = np.linspace(0, 1, 511).reshape(7, 73)
+  path = write_confidence_png(tmp_path / "c.png", confidence)
+  with Image.open(path) as image:
+    assert image.mode == "L" and image.getextrema() == (0, 255)
+  np.testing.assert_allclose(read_confidence_png(path), confidence, atol=0.51 / 255)
 
 
 def test_color_maps_match_their_published_colors():

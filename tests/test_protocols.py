@@ -126,9 +126,44 @@ def test_per_frame_clicks_every_present_class_of_its_frames(coarse_share):
 def test_instances_are_drawn_from_their_own_maps(coarse_share):
   made = labelled_scene()
   instances = np.where(np.arange(12) < 6, 300, 301) + np.zeros((6, 10, 1), int)
-  labels = draw_labels(made, "sparse", 0, truth=instances)
+  labels = draw_labels(made.replace(instance=instances), "instance-sparse", 0)
   assert labels.classes == [300, 301]
   assert labels_to_clicks(labels, made).classes == {300: "class 300", 301: "class 301"}
+
+
+def test_instances_to_be_merged_are_clicked_where_they_have_a_class(coarse_share):
+  made = labelled_scene()
+  instances = np.where(np.arange(10)[:, None] < 3, 300, 301) + np.zeros((6, 1, 12), int)
+  made = made.replace(instance=instances, train=np.array([1]))  # its 300 is void
+  assert draw_labels(made, "instance-dense", 0).classes == [300, 301]
+  labels = draw_labels(made, "merged-dense", 0)
+  assert labels.classes == [301] and len(labels.class_ids) == 84
+  assert np.all(made.semantic[tuple(labels.pixels.T)] > 0)
+
+
+@pytest.mark.parametrize("prefix", ["instance", "merged"])
+def test_prefixes_change_what_is_labelled_alone(prefix):
+  for name in ("sparse", "dense", "clicks-3", "per-frame-0.5"):
+    parsed, plain = parse_protocol(f"{prefix}-{name}"), parse_protocol(name)
+    assert parsed.target == prefix and plain.target == "semantic"
+    assert (parsed.kind, parsed.clicks, parsed.share, parsed.is_drawn) == (
+        plain.kind, plain.clicks, plain.share, plain.is_drawn)
+  with pytest.raises(InputError, match=f"{prefix}-dense needs .* made has none"):
+    draw_labels(labelled_scene(), f"{prefix}-dense", 0)
+
+
+def test_rows_of_few_large_ids_are_scored_as_those_of_small_ones():
+  pred, true = np.array([1, 2, 2, 0, 1]), np.array([1, 2, 1, 2, 0])
+  ids = np.array([0, 300, 60000])
+  confusion = confusion_matrix(pred, true, 3)
+  facts = dict(method="cosine", field="plain", pairs=None, protocol="instance-sparse",
+               clicks=2, seed=0, dimension="2d", seconds=1.0, confusion=confusion)
+  small = score_row(clicked=[1, 2], **facts)
+  large = score_row(clicked=[300, 60000], ids=ids, **facts)
+  assert small.pop("per_class_iou") == pytest.approx({"1": 1 / 2, "2": 1 / 3})
+  assert large.pop("per_class_iou") == pytest.approx(
+      {"300": 1 / 2, "60000": 1 / 3})
+  assert small == large
 
 
 def test_clicks_files_lead_back_to_the_same_pixels(tmp_path, coarse_share):
@@ -141,8 +176,19 @@ def test_clicks_files_lead_back_to_the_same_pixels(tmp_path, coarse_share):
   assert clicks.classes[1] == "wall" and max(c.x for c in clicks.positive) >= 12
 
 
+def test_negative_labels_become_negative_clicks():
+  made = labelled_scene()
+  labels = Labels(np.array([[1, 0, 0], [2, 3, 4]]), np.array([1, -5]))
+  assert labels.classes == [1]
+  clicks = labels_to_clicks(labels, made)
+  assert [c.class_id for c in clicks.positive] == [1] and set(clicks.classes) == {1, 5}
+  assert [(c.class_id, c.frame) for c in clicks.negative] == [(5, made.frames[2])]
+
+
 @pytest.mark.parametrize("name", ["", "sparse-1", "clicks", "clicks-0", "clicks--1",
-                                  "per-frame-0", "per-frame-0.0", "per-frame-2"])
+                                  "per-frame-0", "per-frame-0.0", "per-frame-2",
+                                  "instance-", "instance-clicks-0", "merged",
+                                  "merged-instance-sparse", "sparse-merged"])
 def test_an_unknown_protocol_is_named(name):
   with pytest.raises(InputError, match="label.protocols: unknown protocol"):
     parse_protocol(name)
@@ -150,7 +196,8 @@ def test_an_unknown_protocol_is_named(name):
 
 def test_the_config_accepts_what_can_be_drawn():
   config = default_config()
-  config.label.protocols = ("sparse", "dense", "clicks-10", "per-frame-0.05")
+  config.label.protocols = ("sparse", "dense", "clicks-10", "per-frame-0.05",
+                            "instance-sparse", "merged-clicks-3", "instance-per-frame-1")
   validate(config)
   for name in config.label.protocols:
     parse_protocol(name)

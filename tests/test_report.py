@@ -111,6 +111,23 @@ def test_report_is_whole_in_itself(tmp_path):
   assert [t.removeprefix("#") for t in targets] == page.ids
 
 
+def test_confidence_against_the_share_that_is_right():
+  def rows(protocol, bins, **changes):
+    return [{"method": "bayes", "field": "shaped", "protocol": protocol, "pixels": 8,
+             "bins": bins, **changes}]
+
+  calibration = (rows("sparse", [[0.5, 0.25, 4], [0, 0, 0]])
+                 + rows("sparse", [[0.7, 0.75, 4], [0.9, 1.0, 4]])
+                 + rows("dense", [[0.1, 0.1, 1]], field="other"))
+  text = report_html(_full_report(summary={"calibration": calibration}))
+  assert "share right" in text and "shaped / bayes" in text
+  assert "other / bayes" not in text
+  assert "calibration" in _Page(text).ids
+  for none in ([], rows("dense", [[0.1, 0.1, 1]]), rows("sparse", [[0, 0, 0]])):
+    page = _Page(report_html(_full_report(summary={"calibration": none})))
+    assert "calibration" not in page.ids
+
+
 def test_label_maps_in_the_page_are_exact_and_crisp():
   view = _view()
   page = _Page(report_html(_full_report(views=[view])))

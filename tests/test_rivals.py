@@ -93,6 +93,8 @@ def test_neighbours_with_a_click_per_class_are_the_nearest_click():
   squared = (np.sum((asked.points[:, None] - seen.points) ** 2, -1)
              + np.sum((asked.rgb[:, None] - seen.rgb) ** 2, -1))
   np.testing.assert_array_equal(np.argmax(scores, 1), np.argmin(squared, 1))
+  denied = method.fit(entities(3), np.array([2, -5, 9]), CLASSES)  # "not class 5"
+  assert not method.scores(denied, asked)[:, 1].any()
   own = method.scores(method.fit(seen, CLASSES, CLASSES), seen)
   assert np.isfinite(own).all() and (np.argmax(own, 1) == np.arange(3)).all()
 

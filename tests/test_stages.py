@@ -138,8 +138,51 @@ def test_clicks_label_a_scene_without_labels(command, tmp_path):
     path = tmp_path / "labels" / "shaped-cosine" / f"rgb_{i}.png"
     labels = np.asarray(Image.open(path))
     assert labels.shape == (12, 16) and set(np.unique(labels)) <= {3, 7}
+    sure = np.asarray(Image.open(tmp_path / "confidence" / "shaped-cosine" / path.name))
+    assert sure.dtype == np.uint8 and sure.shape == labels.shape
+    assert sure.min() >= 127  # of two classes, the better one
   assert "jug" in (tmp_path / "report.html").read_text()
   assert metrics_of(tmp_path)["stages"]["propagate"]["clicks"] == 2
+
+
+def test_pixels_that_are_not_sure_enough_are_void(command, done, tmp_path):
+  def maps(kind):
+    return np.stack([np.asarray(Image.open(path)) for path in sorted(
+        (tmp_path / kind / "shaped-cosine").glob("*.png"))])
+
+  command("labelled", "--mode=propagate")
+  whole, sure = maps("labels"), maps("confidence") / 255
+  middle = float(np.median(sure))
+  command("labelled", "--mode=propagate", f"--config.label.min_confidence={middle}")
+  np.testing.assert_array_equal(maps("confidence") / 255, sure)
+  kept = maps("labels")
+  np.testing.assert_array_equal(kept[kept > 0], whole[kept > 0])
+  assert sure[kept == 0].max() <= middle + 1 / 255  # as far as 8 bits tell
+  assert sure[kept > 0].min() >= middle - 1 / 255
+  assert 0 < np.mean(kept == 0) < 1
+  with pytest.raises(InputError, match=r"^label\.min_confidence: the method paper tells"):
+    command("labelled", "--mode=propagate", "--config.label.min_confidence=0.5",
+            "--config.label.primary=paper", "--config.label.methods=('paper',)")
+
+
+def test_propagation_proposes_clicks_that_a_clicks_file_takes(command, done, tmp_path):
+  out = command("labelled", "--mode=propagate", "--config.label.proposals=4")
+  path = tmp_path / "next_clicks.json"
+  assert str(path) in out
+  proposals = json.loads(path.read_text())["proposals"]
+  assert len(proposals) == 4
+  assert len({(p["frame"], p["x"], p["y"]) for p in proposals}) == 4
+  for proposal in proposals:
+    assert proposal["frame"] not in ("rgb_1", "rgb_4")  # test views
+    assert 0.5 <= proposal["probability"] <= 1 and 0 < proposal["settles"] < 1
+  clicks = [{key: p[key] for key in ("frame", "x", "y", "class")} for p in proposals]
+  mine = tmp_path / "mine.json"
+  mine.write_text(json.dumps({"classes": {"1": "a", "2": "b"}, "clicks": clicks,
+                              "negative": [{**clicks[0], "class": 2}]}))
+  command("labelled", "--mode=propagate", "--config.label.proposals=0",
+          f"--config.label.clicks={mine}")
+  assert not path.exists()  # they were for other clicks
+  assert metrics_of(tmp_path)["stages"]["propagate"]["clicks"] == 5
 
 
 def test_a_gone_checkpoint_is_named(command, done, tmp_path):

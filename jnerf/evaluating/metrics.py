@@ -111,6 +111,33 @@ def segmentation_scores(confusion, clicked: Iterable[int]) -> dict:
   }
 
 
+def reliability(confidence, correct, num_bins: int = 15) -> np.ndarray:
+  """How often predictions of every confidence are right.
+
+  confidence: `[N]` in [0, 1], the probability of what was predicted; correct: `[N]`.
+
+  Returns `[num_bins, 3]` mean confidence, share that is correct, and number, of equal
+  intervals of confidence; the first two are 0 where the number is.
+  """
+  confidence = np.asarray(confidence, np.float64)
+  bins = np.minimum((confidence * num_bins).astype(np.int64), num_bins - 1)
+  count, sure, right = (np.bincount(bins, weights, num_bins) for weights in (
+      np.ones_like(confidence), confidence, np.asarray(correct, np.float64)))
+  filled = np.maximum(count, 1)
+  return np.stack([sure / filled, right / filled, count], axis=1)
+
+
+def expected_calibration_error(bins) -> float | None:
+  """Mean |confidence - share correct| over all predictions; None where there are none.
+
+  bins: of `reliability`. Guo et al. 2017, "On calibration of modern neural networks".
+  """
+  sure, right, count = np.asarray(bins).T
+  if not count.any():
+    return None
+  return float(np.sum(count * np.abs(sure - right)) / count.sum())
+
+
 def _per_class(confusion):
   """`(iou, occurs in the truth, recall)`, each `[C]`."""
   hits, true, pred = np.diag(confusion), confusion.sum(1), confusion.sum(0)

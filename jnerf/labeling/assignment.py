@@ -10,31 +10,35 @@ Notation: `J [N, P]` gradients of N rays, K classes with `class_ids [K]`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any
 
-from flax import struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.labeling import bayes
-from jnerf.labeling.response import PRECISION, finite_response, linear_response
-from jnerf.labeling.seeds import mean_gradient_seeds
-from jnerf.shaping.pairs import unit_rows
+from jnerf.labeling.aggregator import fit_aggregator, log_probabilities
+from jnerf.labeling.paper_recipe import PaperRecipe, normalize_view
+from jnerf.labeling.response import PRECISION
+from jnerf.labeling.seeds import MAX_LABELS, every_gradient
+from jnerf.shaping.pairs import gaussian_kernel, unit_rows
 from jnerf.structs import Array, Entities
 
-METHODS = ("cosine", "paper", "bayes")
+METHODS = ("cosine", "paper", "bayes", "mlp")
 
 
 @dataclasses.dataclass(frozen=True)
 class Assignment:
   """One way from labelled gradients to class scores.
 
-  fit: `(entities (M), labels [M], class_ids [K]) -> state`, a pytree.
+  fit: `(entities (M), labels [M], class_ids [K]) -> state`, a pytree. A label -c says
+    "not class c"; a method that cannot use it leaves it out.
   scores: `(state, entities (N)) -> [N, K]`, higher is better; pure, to be jitted.
+  probabilities: `(state, entities (N)) -> [N, K]` of the classes, as `scores`; None
+    where a method tells none.
   finish: `[H, W, K] -> [H, W, K]`, on one view's scores; -inf drops a class.
   needs_samples: `scores` reads `weights, hidden, logits` of the rays' samples.
   needs_features: `fit` and `scores` read the photographs' features.
@@ -43,24 +47,35 @@ class Assignment:
 
   fit: Callable[[Entities, Array, Array], Any]
   scores: Callable[[Any, Entities], Array]
+  probabilities: Callable[[Any, Entities], Array] | None = None
   finish: Callable[[Array], Array] = lambda scores: scores
   needs_samples: bool = False
   needs_features: bool = False
   on_host: bool = False
 
 
-def make_assignment(method: str, *, bandwidth: float, ridge: float,
-                    paper_step: float, finite: bool = True) -> Assignment:
+def make_assignment(method: str, *, bandwidth: float, ridge: float, paper_step: float,
+                    finite: bool = True, directions: str = "mean_gradient",
+                    num_centres: int = 4, response: str = "2d",
+                    position_scale: float = 0.0, mlp: Mapping[str, Any] | None = None,
+                    seed: int = 0) -> Assignment:
   """The method of that name, with the settings of the config's `label` section.
 
-  finite: whether the paper's nudge is finite (needs gradients of the rgb kernel).
+  finite, directions, num_centres, response: of the paper's recipe, see `PaperRecipe`.
+  position_scale: of the cosine kernel and the paper's recipe.
+  mlp: keyword arguments of `mlp_aggregator`.
+  seed: of what is random in fitting.
   """
   if method == "cosine":
-    return cosine_kernel(bandwidth)
+    return cosine_kernel(bandwidth, position_scale)
   if method == "paper":
-    return paper_recipe(paper_step, finite=finite)
+    return paper_recipe(
+        paper_step, finite=finite, directions=directions, num_centres=num_centres,
+        response=response, position_scale=position_scale, seed=seed)
   if method == "bayes":
     return bayes_classifier(ridge)
+  if method == "mlp":
+    return mlp_aggregator(**(mlp or {}), seed=seed)
   raise InputError(f"label.methods: unknown method {method!r}; "
                    f"choose from {', '.join(METHODS)}")
 
@@ -72,109 +87,76 @@ def label_map(scores, class_ids):
   return jnp.where(jnp.max(scores, axis=-1) > -jnp.inf, best, 0)
 
 
-@struct.dataclass
-class CosineState:
-  """directions: `[K, m, P]` unit gradients of up to m labels per class.
-  mask: `[K, m]` which of them exist."""
-
-  directions: Array
-  mask: Array
+def confidence(probabilities):
+  """Probability of the most probable class, `[..., K] -> [...]`."""
+  return jnp.max(probabilities, axis=-1)
 
 
-def cosine_kernel(bandwidth: float, max_labels: int = 512,
-                  batch_size: int = 4096) -> Assignment:
+def cosine_kernel(bandwidth: float, position_scale: float = 0.0,
+                  max_labels: int = MAX_LABELS, batch_size: int = 4096) -> Assignment:
   """Kernel density of each class on the sphere of unit gradients.
 
   A class's score is `bandwidth * log mean exp(cosine / bandwidth)` over its
   labels: with one click a class the cosine itself, otherwise between the mean
   cosine (wide) and the largest (narrow). The mean, not the sum: a class gains
-  nothing by having more labels.
+  nothing by having more labels. That mean `D` is halved where the mean over the labels
+  that say "not this class", `D'`, equals it: the score takes `D * D / (D + D')`.
+
+  A class's probability is its share in the sum of all densities. Not calibrated: the
+  bandwidth is chosen for the best labels, and makes it far too sure.
 
   Args:
     bandwidth: in units of cosine.
-    max_labels: labels kept over all classes, evenly strided in the order given,
-      so that a fully labelled frame costs no more than this.
+    position_scale: metres, > 0: a label's cosine is multiplied by `exp(-d^2 / (2
+      scale^2))` of its distance d from the entity.
+    max_labels: labels kept over all classes, see `every_gradient`.
     batch_size: rays worked on at once.
   """
 
   def fit(entities, labels, class_ids):
-    labels, limit = np.asarray(labels), max(max_labels // len(class_ids), 1)
-    rows = [_strided(np.flatnonzero(labels == c), limit) for c in class_ids]
-    width = max(max(map(len, rows)), 1)
-    index = np.zeros((len(rows), width), np.int64)
-    mask = np.zeros((len(rows), width), bool)
-    for k, row in enumerate(rows):
-      index[k, :len(row)], mask[k, :len(row)] = row, True
-    return CosineState(unit_rows(jnp.asarray(entities.J[index])), jnp.asarray(mask))
+    labels = np.asarray(labels)
+    return tuple(every_gradient(entities, sign * labels, class_ids, max_labels)
+                 for sign in (1, -1))
+
+  def closeness(seeds, row, point):
+    cosines = jnp.einsum("kmp,p->km", seeds.directions, row, precision=PRECISION)
+    if position_scale:
+      near = gaussian_kernel(point[None], seeds.points.reshape(-1, 3), position_scale)
+      cosines = cosines * near.reshape(cosines.shape)
+    counts = jnp.maximum(jnp.sum(seeds.mask, axis=1), 1)
+    return (jax.nn.logsumexp(cosines / bandwidth, axis=1, where=seeds.mask)
+            - jnp.log(counts))  # -inf for a class without labels
 
   def scores(state, entities):
-    log_counts = jnp.log(jnp.maximum(jnp.sum(state.mask, axis=1), 1))
+    def ray_scores(entity):
+      here, against = (closeness(seeds, *entity) for seeds in state)
+      against = jnp.maximum(against, -1e30)
+      return bandwidth * (here + jax.nn.log_sigmoid(here - against))
 
-    def ray_scores(row):
-      cosines = jnp.einsum("kmp,p->km", state.directions, row, precision=PRECISION)
-      return bandwidth * (
-          jax.nn.logsumexp(cosines / bandwidth, axis=1, where=state.mask)
-          - log_counts)  # -inf for a class without labels
+    return jax.lax.map(ray_scores, (unit_rows(entities.J), entities.points),
+                       batch_size=batch_size)
 
-    return jax.lax.map(ray_scores, unit_rows(entities.J), batch_size=batch_size)
+  def probabilities(state, entities):
+    return jax.nn.softmax(scores(state, entities) / bandwidth, axis=-1)
 
-  return Assignment(fit, scores)
-
-
-def _strided(indices, limit: int):
-  """At most `limit` of `indices`, evenly spread over their order."""
-  if len(indices) <= limit:
-    return indices
-  return indices[np.linspace(0, len(indices) - 1, limit).astype(np.int64)]
+  return Assignment(fit, scores, probabilities)
 
 
-def paper_recipe(step: float, *, finite: bool = True) -> Assignment:
-  """Nudge along each class's mean gradient; the largest normalised change wins.
+def paper_recipe(step: float, **choices) -> Assignment:
+  """Nudge along each class's seeds; the largest normalised change wins.
 
-  Args:
-    step: length of the nudge; the directions have unit length (the paper's code
-      takes the mean gradient as it is, whose length its loss keeps near 1).
-    finite: exact change of the colours, needs the samples; otherwise
-      `|J . v| * step`, its limit for small steps.
+  step and choices: see `PaperRecipe`.
   """
-
-  def fit(entities, labels, class_ids):
-    return mean_gradient_seeds(entities.J, labels, class_ids)
-
-  def scores(state, entities):
-    if not finite:
-      return jnp.abs(linear_response(entities.J, state)) * step
-    rendering = entities.rendering
-    return finite_response(rendering.weights, rendering.hidden, rendering.logits,
-                           state, step=step)
-
-  return Assignment(fit, scores, normalize_view, finite)
-
-
-@jax.jit
-def normalize_view(responses):
-  """The paper's clean-up of one view's responses, `[H, W, K] -> [H, W, K]`.
-
-  Clip at 0.8, 3 x 3 Gaussian blur, divide by the view's maximum; a class whose
-  map is flat (standard deviation < 0.05 and mean < 0.01) is taken to be out of
-  view and dropped (-inf; the code's zero would do the same unless all are).
-  """
-  clipped = jnp.minimum(responses, 0.8)
-  padded = jnp.pad(clipped, ((1, 1), (1, 1), (0, 0)), mode="reflect")
-  rows = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-  blurred = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 4
-  maps = blurred / (jnp.max(blurred, axis=(0, 1), keepdims=True) + 1e-7)
-  flat = ((jnp.std(maps, axis=(0, 1), keepdims=True) < 0.05)
-          & (jnp.mean(maps, axis=(0, 1), keepdims=True) < 0.01))
-  return jnp.where(flat, -jnp.inf, maps)
+  recipe = PaperRecipe(step, **choices)
+  return Assignment(recipe.fit, recipe.scores, finish=normalize_view,
+                    needs_samples=recipe.needs_samples)
 
 
 def bayes_classifier(ridge: float, balance: float = 0.5) -> Assignment:
   """Mean scores of the Bayesian linear classifier, see `bayes`.
 
   A ray's probabilities are its mean scores in one softmax, so the best class is
-  the same; they and the variance, which costs a P x P solve per ray, are made by
-  `bayes.class_probabilities` for those who ask.
+  the same; they need the variance, which costs a P x P solve per ray.
   """
 
   def fit(entities, labels, class_ids):
@@ -183,4 +165,24 @@ def bayes_classifier(ridge: float, balance: float = 0.5) -> Assignment:
   def scores(state, entities):
     return bayes.mean_scores(state, entities.J)
 
-  return Assignment(fit, scores)
+  def probabilities(state, entities):
+    return bayes.class_probabilities(state, entities.J)
+
+  return Assignment(fit, scores, probabilities)
+
+
+def mlp_aggregator(*, width: int = 128, steps: int = 500, learning_rate: float = 3e-3,
+                   seed: int = 0) -> Assignment:
+  """Log-probabilities of a small network on unit gradients, see `aggregator`."""
+
+  def fit(entities, labels, class_ids):
+    return fit_aggregator(entities.J, labels, class_ids, width=width, steps=steps,
+                          learning_rate=learning_rate, seed=seed)
+
+  def scores(state, entities):
+    return log_probabilities(state, entities.J)
+
+  def probabilities(state, entities):
+    return jnp.exp(scores(state, entities))
+
+  return Assignment(fit, scores, probabilities)

@@ -2,10 +2,12 @@
 
     {"classes": {"1": "wall", ...},
      "clicks": [{"frame": "rgb_12", "x": 10, "y": 20, "class": 1}, ...],
-     "negative": [...same form...]}
+     "negative": [...same form...],
+     "scribbles": [...], "masks": [...]}
 
 `x` and `y` count pixels of the full-resolution image from its top left; the
-working images may be smaller. `negative` may be left out.
+working images may be smaller. All but the first two keys may be left out; scribbles
+and masks are described in `painted`.
 """
 
 from __future__ import annotations
@@ -16,9 +18,17 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.files import read_json_object, write_json
+from jnerf.scenes import painted
+from jnerf.scenes.entries import (
+  check_class,
+  check_frame,
+  check_keys,
+  check_xy,
+  working_pixels,
+)
 from jnerf.structs import Click, Clicks, Scene
 
-ENTRY_KEYS = ("frame", "x", "y", "class")
+KEYS = ("classes", "clicks", "negative", "scribbles", "masks")
 
 
 def read_clicks(path: str | pathlib.Path, scene: Scene) -> Clicks:
@@ -32,30 +42,43 @@ def read_clicks(path: str | pathlib.Path, scene: Scene) -> Clicks:
     raw = read_json_object(path)
   except FileNotFoundError:
     raise InputError(f"{path}: no such clicks file") from None
-  if not {"classes", "clicks"} <= set(raw):
+  if "classes" not in raw or not set(raw) & set(KEYS[1:]):
     raise InputError(f"{path}: must hold a JSON object with \"classes\" and \"clicks\"")
-  unknown = sorted(set(raw) - {"classes", "clicks", "negative"})
+  unknown = sorted(set(raw) - set(KEYS))
   if unknown:
-    raise InputError(f"{path}: unknown key {unknown[0]!r}; known are classes, clicks, "
-                     "negative")
+    raise InputError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(KEYS)}")
   classes = _classes(path, raw["classes"])
-  lists = {}
-  for key in ("clicks", "negative"):
-    entries = raw.get(key, [])
-    if not isinstance(entries, list):
+  folder = pathlib.Path(path).parent
+
+  def entries(key, read, *more):
+    if not isinstance(raw.get(key, []), list):
       raise InputError(f"{path}: {key} must be a list")
-    lists[key] = tuple(_click(f"{path}: {key}[{i}]", entry, classes, scene)
-                       for i, entry in enumerate(entries))
-  return Clicks(classes=classes, positive=lists["clicks"], negative=lists["negative"])
+    return tuple(read(f"{path}: {key}[{i}]", entry, classes, scene, *more)
+                 for i, entry in enumerate(raw.get(key, [])))
+
+  return Clicks(classes=classes, positive=entries("clicks", _click),
+                negative=entries("negative", _click),
+                scribbles=entries("scribbles", painted.read_scribble),
+                masks=entries("masks", painted.read_mask, folder))
 
 
 def write_clicks(path: str | pathlib.Path, clicks: Clicks) -> None:
-  """Writes the clicks file whole: a reader sees the old one or the new one."""
+  """Writes the clicks file whole: a reader sees the old one or the new one.
+
+  Pictures of masks are written first, below its folder.
+  """
   def entries(items):
     return [{"frame": c.frame, "x": int(c.x), "y": int(c.y), "class": int(c.class_id)}
             for c in items]
   raw = {"classes": {str(int(i)): name for i, name in clicks.classes.items()},
          "clicks": entries(clicks.positive), "negative": entries(clicks.negative)}
+  if clicks.scribbles:
+    raw["scribbles"] = [
+        {"frame": s.frame, "points": [[int(x), int(y)] for x, y in s.points],
+         "class": int(s.class_id), "width": int(s.width)} for s in clicks.scribbles]
+  if clicks.masks:
+    folder = pathlib.Path(path).parent
+    raw["masks"] = [painted.write_mask(mask, folder) for mask in clicks.masks]
   write_json(path, raw)
 
 
@@ -66,15 +89,29 @@ def click_pixels(clicks: Clicks, scene: Scene, negative: bool = False) -> np.nda
   frame that the scene does not have.
   """
   views = {frame: view for view, frame in enumerate(scene.frames)}
-  (width, height), (full_width, full_height) = scene.size, scene.full_size
-  pixels = []
-  for click in clicks.negative if negative else clicks.positive:
+  chosen = clicks.negative if negative else clicks.positive
+  for click in chosen:
     if click.frame not in views:
       raise InputError(f"click at {click.frame!r}: the scene has no such frame")
-    # The working pixel that holds the centre of the clicked one.
-    pixels.append((views[click.frame], (2 * click.y + 1) * height // (2 * full_height),
-                   (2 * click.x + 1) * width // (2 * full_width)))
-  return np.array(pixels, np.int64).reshape(-1, 3)
+  # The working pixel that holds the centre of the clicked one.
+  return working_pixels(scene, [views[c.frame] for c in chosen], [c.x for c in chosen],
+                        [c.y for c in chosen])
+
+
+def labelled_pixels(clicks: Clicks, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+  """What is known of which pixels: `([M, 3]` as in `click_pixels`, `[M]` int64).
+
+  The second is class ids; -c of a negative click says "not class c". Clicks come
+  first, then what was painted.
+  """
+  labels = [(click_pixels(clicks, scene, negative),
+             [sign * click.class_id for click in of_sign])
+            for of_sign, negative, sign in ((clicks.positive, False, 1),
+                                            (clicks.negative, True, -1))]
+  labels += [painted.scribble_labels(scribble, scene) for scribble in clicks.scribbles]
+  labels += [painted.mask_labels(mask, scene) for mask in clicks.masks]
+  pixels, ids = zip(*labels, strict=True)
+  return np.concatenate(pixels), np.concatenate(ids).astype(np.int64)
 
 
 def full_resolution_xy(row: int, column: int, scene: Scene) -> tuple[int, int]:
@@ -100,26 +137,7 @@ def _classes(path: str | pathlib.Path, raw) -> dict[int, str]:
 
 def _click(place: str, entry, classes: dict[int, str], scene: Scene) -> Click:
   """One entry of the file, checked; `place` names it in messages."""
-  if not isinstance(entry, dict):
-    raise InputError(f"{place}: must be an object with {', '.join(ENTRY_KEYS)}")
-  for key in ENTRY_KEYS:
-    if key not in entry:
-      raise InputError(f"{place}: lacks {key!r}")
-  unknown = sorted(set(entry) - set(ENTRY_KEYS))
-  if unknown:
-    raise InputError(f"{place}: unknown key {unknown[0]!r}; known are "
-                     f"{', '.join(ENTRY_KEYS)}")
-  if entry["frame"] not in scene.frames:
-    raise InputError(f"{place}: the scene has no frame {entry['frame']!r}; its frames "
-                     f"are like {scene.frames[0]!r}")
-  for key in ("x", "y", "class"):
-    if type(entry[key]) is not int:  # not isinstance: true and false are no numbers
-      raise InputError(f"{place}: {key}={entry[key]!r} is not an integer")
-  if entry["class"] not in classes or entry["class"] == 0:
-    raise InputError(f"{place}: unknown class {entry['class']}; classes lists "
-                     f"{', '.join(str(i) for i in classes if i)} (0 is void)")
-  for key, size in zip("xy", scene.full_size, strict=True):
-    if not 0 <= entry[key] < size:
-      raise InputError(f"{place}: {key}={entry[key]} is outside the image, which is "
-                       f"{scene.full_size[0]}x{scene.full_size[1]} at full resolution")
-  return Click(frame=entry["frame"], x=entry["x"], y=entry["y"], class_id=entry["class"])
+  check_keys(place, entry, ("frame", "x", "y", "class"))
+  frame = check_frame(place, entry["frame"], scene)
+  x, y = check_xy(place, entry["x"], entry["y"], scene)
+  return Click(frame, x, y, check_class(place, entry["class"], classes))

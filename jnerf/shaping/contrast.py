@@ -17,10 +17,11 @@ import jax
 import jax.numpy as jnp
 
 from jnerf.fields.model import Model
-from jnerf.shaping import jacobians, losses, pairs
+from jnerf.shaping import jacobians, losses, pairs, parameters
 from jnerf.structs import Batch, Rendering, Samples
 
 RGB_KERNEL = "field/rgb/kernel"
+WIDEST = 8192  # parameters whose gradients `auto` keeps whole: 32 KB an entity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Recipe:
   """How a field is shaped; hashable.
 
   params: pattern of the parameters whose gradients are aligned.
-  jacobian: `auto` (closed form where it holds), `closed_form`, `vjp`, `sketch`.
+  jacobian: `closed_form`, `vjp`, `sketch`, or `auto`: the closed form where it holds,
+    a sketch of more than `WIDEST` parameters, else reverse mode.
   sketch_directions: K of the sketch.
   value_channel: `mean` of the channels, or a `random` one each step (paper code).
   entities: `pixels`, or the 3D `points` that the pixels' rays meet.
@@ -114,9 +116,7 @@ def entity_gradients(model: Model, params, batch: Batch, samples: Samples,
   if recipe.value_channel == "random":
     channel = jax.nn.one_hot(jax.random.randint(channel_key, (), 0, 3), 3)
   values_fn, entities = _entities(model, batch, samples, rendering, channel, recipe)
-  method = recipe.jacobian
-  if method == "auto":
-    method = "closed_form" if recipe.params == RGB_KERNEL else "vjp"
+  method = _method(params, recipe)
   if method == "closed_form":
     if recipe.entities == "pixels":
       return jacobians.closed_form(rendering, channel)
@@ -127,6 +127,16 @@ def entity_gradients(model: Model, params, batch: Batch, samples: Samples,
     return jacobians.by_vjp(values_fn, params, recipe.params, *entities)
   return jacobians.sketch(values_fn, params, recipe.params, recipe.sketch_directions,
                           sketch_key, *entities)
+
+
+def _method(params, recipe: Recipe) -> str:
+  """How J is computed, `auto` resolved."""
+  if recipe.jacobian != "auto":
+    return recipe.jacobian
+  if recipe.params == RGB_KERNEL:
+    return "closed_form"
+  selected, _ = parameters.split(params, recipe.params)
+  return "sketch" if sum(leaf.size for leaf in selected.values()) > WIDEST else "vjp"
 
 
 def _entities(model, batch, samples, rendering, channel, recipe):

@@ -34,10 +34,13 @@ def check(session: Session, stages: Sequence[str], keep: Sequence[str]) -> None:
   if "shape" in stages:
     _check_shaping(session)
   if "propagate" in stages or "evaluate" in stages:
+    if session.config.label.session:
+      raise InputError("label.session: is for --mode=propagate; leave it out otherwise")
     sets = labels_lib.label_sets(session)
     if "propagate" in stages and not sets:
       raise InputError(f"label.clicks: {scene.name} has no labels to draw clicks from; "
                        "click, and give the clicks file as --config.label.clicks=FILE")
+    check_method(session)
     if sets and "3d" in session.config.label.dimensions and not _has_depth(scene):
       raise InputError(f"label.dimensions: 3d scores the surface that depth shows, and "
                        f"the test views of {scene.name} have none; set it to 2d")
@@ -47,6 +50,15 @@ def check(session: Session, stages: Sequence[str], keep: Sequence[str]) -> None:
   if "evaluate" in stages and min(scene.size) <= 2 * SSIM_RADIUS:
     raise InputError(f"scene.width: images of {scene.size[0]}x{scene.size[1]} are too "
                      f"small to score; take at least {2 * SSIM_RADIUS + 1} pixels a side")
+
+
+def check_method(session: Session) -> None:
+  """Raises InputError where the primary method cannot do what is asked of it."""
+  settings = session.config.label
+  if (settings.min_confidence > 0
+      and not labels_lib.assignments(session)[settings.primary].probabilities):
+    raise InputError(f"label.min_confidence: the method {settings.primary} tells no "
+                     "probabilities; set it to 0, or label.primary to bayes")
 
 
 def _has_depth(scene: Scene) -> bool:

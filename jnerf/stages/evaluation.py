@@ -23,6 +23,7 @@ from jnerf.labeling import views
 from jnerf.labeling.assignment import Assignment, label_map
 from jnerf.labeling.views import ViewRenderer
 from jnerf.stages import labels as labels_lib
+from jnerf.stages.calibration import calibration_rows
 from jnerf.stages.labels import LabelSet
 from jnerf.stages.rivals import Method, features_of_pixels, jitted, make_rivals
 from jnerf.stages.session import Session
@@ -84,8 +85,9 @@ class Labeler:
     classes = np.array(self.label_set.labels.classes)
     if not self._pixel_by_pixel:
       found = np.asarray(label_map(self.assignment.finish(found), classes))
+    found = self.label_set.classes_of(found)
     self.seconds += time.perf_counter() - began
-    return found.astype(np.min_scalar_type(classes.max()))
+    return found.astype(np.min_scalar_type(max(self.label_set.classes)))
 
   @property
   def _pixel_by_pixel(self) -> bool:
@@ -94,10 +96,14 @@ class Labeler:
 
 @dataclasses.dataclass
 class FieldResult:
-  """What evaluation found for one field: rows of metrics.json and its test views."""
+  """What evaluation found for one field: rows of metrics.json and its test views.
+
+  calibration: as `calibration.calibration_rows`.
+  """
 
   views: dict[int, TestView]
   rows: list[dict]
+  calibration: list[dict]
   psnr: float
   ssim: float
   depth_error_m: float | None
@@ -160,16 +166,14 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
   for_points = [dataclasses.replace(labeler) for labeler in labelers]
   test_views, seconds = _label_views(scene, renderer, params, labelers, features_fn)
   rows = []
-  if scene.semantic is not None:
-    name_row = functools.partial(_row, field=field, pairs=pairs)
-    truth = {view: scene.semantic[view] for view in test_views}
+  if any(labeler.label_set.truth(scene) is not None for labeler in labelers):
+    name_row = functools.partial(_row, scene, field=field, pairs=pairs)
     if "2d" in dimensions:
       labels = {view: found.labels for view, found in test_views.items()}
-      rows += [name_row(labeler, labels, truth, "2d", seconds) for labeler in labelers]
+      rows += [name_row(labeler, labels, "2d", seconds) for labeler in labelers]
     if "3d" in dimensions:
       labels, seconds = _label_points(scene, renderer, params, for_points, features_fn)
-      seen = {view: np.where(scene.depth[view] > 0, truth[view], 0) for view in truth}
-      rows += [name_row(labeler, labels, seen, "3d", seconds) for labeler in for_points]
+      rows += [name_row(labeler, labels, "3d", seconds) for labeler in for_points]
   found = list(test_views.values())
   photos, scored = scene.photos(scene.test, renderer.background), _scored(scene)
   depth_error = None
@@ -179,6 +183,8 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
         np.where(scored, scene.depth[scene.test], 0))
   return FieldResult(
       test_views, rows, depth_error_m=depth_error,
+      calibration=calibration_rows(scene, renderer, params, labelers, field=field,
+                                   pairs=pairs),
       psnr=float(np.mean([metrics.psnr(v.rgb[m], p[m])
                           for v, p, m in zip(found, photos, scored)])),
       ssim=float(np.mean([metrics.ssim(np.where(m[..., None], v.rgb, p), p)
@@ -246,22 +252,24 @@ class _RenderingClock:
     return sum(labeler.seconds for labeler in self._labelers)
 
 
-def _row(labeler: Labeler, labels: dict[int, dict], truth: dict[int, np.ndarray],
-         dimension: str, rendering_seconds: float, *, field: str,
-         pairs: str | None) -> dict:
+def _row(scene: Scene, labeler: Labeler, labels: dict[int, dict], dimension: str,
+         rendering_seconds: float, *, field: str, pairs: str | None) -> dict:
   """The row of metrics.json for one method and one set of labels.
 
-  labels: `TestView.labels` by view; truth: `[H, W]` classes by view.
+  labels: `TestView.labels` by view. In 3D only surface that has depth is scored.
   Its seconds are what labelling all test views takes: one render and the method.
   """
   label_set = labeler.label_set
-  num = 1 + max(*labeler.label_set.labels.classes,
-                *(int(classes.max()) for classes in truth.values()))
-  confusion = sum(metrics.confusion_matrix(labels[view][labeler.key], classes, num)
-                  for view, classes in truth.items())
+  truth = label_set.truth(scene)[list(labels)]
+  if dimension == "3d":
+    truth = np.where(scene.depth[list(labels)] > 0, truth, 0)
+  ids = np.unique([0, *label_set.classes, *np.unique(truth)])
+  confusion = sum(metrics.confusion_matrix(
+      np.searchsorted(ids, labels[view][labeler.key]), np.searchsorted(ids, classes),
+      len(ids)) for view, classes in zip(labels, truth))
   return score_row(
       method=labeler.method, **{"field": field, "pairs": pairs, **labeler.origin},
       protocol=label_set.protocol, clicks=len(label_set.labels.class_ids),
-      seed=label_set.seed, dimension=dimension,
-      confusion=confusion, clicked=label_set.labels.classes,
+      seed=label_set.seed, dimension=dimension, confusion=confusion,
+      clicked=label_set.classes, ids=ids,
       seconds=rendering_seconds + labeler.seconds)

@@ -32,8 +32,14 @@ def _protocols(scene: Scene) -> list[tuple[str, str]]:
   has_depth = scene.depth is not None and bool(scene.depth[scene.test].any())
   return [("labels", (
       f"ground truth; label.protocols: sparse ({len(drawn.class_ids)} clicks in "
-      f"{frame}), dense (all of {frame}), clicks-K, per-frame-R; label.dimensions: 2d"
+      f"{frame}), dense (all of {frame}), clicks-K, per-frame-R{_instances(scene)}; "
+      "label.dimensions: 2d"
       + (", 3d" if has_depth else " (3d needs depth of the test views)")))]
+
+
+def _instances(scene: Scene) -> str:
+  return "" if scene.instance is None else (
+      "; for instances with instance- or merged- before it")
 
 
 def _clicks(session: Session) -> list[tuple[str, str]]:

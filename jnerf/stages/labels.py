@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.evaluating.merging import instance_classes, merge_instances
 from jnerf.evaluating.protocols import (
   Labels,
   draw_labels,
@@ -15,9 +17,10 @@ from jnerf.evaluating.protocols import (
 )
 from jnerf.labeling.assignment import Assignment, make_assignment
 from jnerf.labeling.views import ViewRenderer
-from jnerf.scenes.clicks import click_pixels, read_clicks, write_clicks
+from jnerf.scenes.clicks import labelled_pixels, read_clicks, write_clicks
 from jnerf.shaping.contrast import RGB_KERNEL
 from jnerf.stages.session import Session
+from jnerf.structs import Scene
 
 CLICKS_FILE = "file"  # the "protocol" of a user's own clicks
 
@@ -27,18 +30,46 @@ class LabelSet:
   """Labelled pixels and where they come from.
 
   protocol: of `evaluating.protocols`, or `file`; seed: of its draw.
-  labels: the pixels and their classes.
+  labels: the pixels and their classes, or instances.
+  merge_into: class of each labelled instance, where predictions are merged.
   """
 
   protocol: str
   seed: int
   labels: Labels
+  merge_into: Mapping[int, int] | None = None
 
   @property
   def name(self) -> str:
     """For file names."""
-    return self.protocol if self.protocol in ("dense", CLICKS_FILE) else (
-        f"{self.protocol}-seed{self.seed}")
+    return f"{self.protocol}-seed{self.seed}" if self.is_drawn else self.protocol
+
+  @property
+  def is_drawn(self) -> bool:
+    """Whether its pixels are clicks that a seed chose."""
+    return self.protocol != CLICKS_FILE and parse_protocol(self.protocol).is_drawn
+
+  @property
+  def target(self) -> str:
+    """`semantic`, `instance` or `merged`, see `Protocol`."""
+    return ("semantic" if self.protocol == CLICKS_FILE
+            else parse_protocol(self.protocol).target)
+
+  @property
+  def classes(self) -> list[int]:
+    """What is predicted and scored, ascending."""
+    return self.labels.classes if self.merge_into is None else sorted(
+        set(self.merge_into.values()))
+
+  def classes_of(self, predicted: np.ndarray) -> np.ndarray:
+    """Predicted labels as they are scored: instances merged where they are to be."""
+    if self.merge_into is None:
+      return predicted
+    return merge_instances(predicted, self.merge_into)
+
+  def truth(self, scene: Scene) -> np.ndarray | None:
+    """`[V, H, W]` what its predictions are scored against, where the scene has it."""
+    return scene.instance if self.target == "instance" else scene.semantic
 
 
 def label_sets(session: Session) -> list[LabelSet]:
@@ -46,28 +77,60 @@ def label_sets(session: Session) -> list[LabelSet]:
   scene, settings = session.scene, session.config.label
   if settings.clicks:
     clicks = read_clicks(settings.clicks, scene)
-    if not clicks.positive:
-      raise InputError(f"label.clicks={settings.clicks}: holds no click; add some")
-    ids = np.array([click.class_id for click in clicks.positive], np.int64)
-    return [LabelSet(CLICKS_FILE, 0, Labels(click_pixels(clicks, scene), ids))]
+    labels = Labels(*labelled_pixels(clicks, scene))
+    if not labels.classes:
+      raise InputError(f"label.clicks={settings.clicks}: says of no pixel what it is; "
+                       "add clicks, scribbles or masks")
+    return [LabelSet(CLICKS_FILE, 0, labels)]
   sets = []
-  for protocol in settings.protocols if scene.semantic is not None else ():
-    num_seeds = settings.seeds if parse_protocol(protocol).is_drawn else 1
-    sets += [LabelSet(protocol, seed, draw_labels(scene, protocol, seed))
-             for seed in range(num_seeds)]
+  for protocol in settings.protocols:
+    parsed = parse_protocol(protocol)
+    if parsed.target != "semantic" or scene.semantic is not None:
+      sets += [_draw(scene, protocol, seed)
+               for seed in range(settings.seeds if parsed.is_drawn else 1)]
   return sets
+
+
+def _draw(scene: Scene, protocol: str, seed: int) -> LabelSet:
+  labels, merge_into = draw_labels(scene, protocol, seed), None
+  if parse_protocol(protocol).target == "merged":
+    merge_into = instance_classes(labels.class_ids, _semantic(scene, labels))
+  return LabelSet(protocol, seed, labels, merge_into)
+
+
+def _semantic(scene: Scene, labels: Labels) -> np.ndarray:
+  """`[M]` semantic classes of labelled pixels."""
+  return scene.semantic[tuple(labels.pixels.T)]
 
 
 def store_clicks(session: Session, sets: list[LabelSet]) -> None:
   """Writes the clicks that were drawn as `clicks/<name>.json`."""
   for label_set in sets:
-    if label_set.protocol != CLICKS_FILE and parse_protocol(label_set.protocol).is_drawn:
+    if label_set.is_drawn:
       write_clicks(session.workdir.folder("clicks") / f"{label_set.name}.json",
-                   labels_to_clicks(label_set.labels, session.scene))
+                   labels_to_clicks(label_set.labels, session.scene,
+                                    click_names(session, label_set)))
 
 
-def class_names(session: Session) -> dict[int, str]:
-  """Class id to name, from the user's clicks file where there is one."""
+def click_names(session: Session, label_set: LabelSet) -> dict[int, str]:
+  """Names of what the clicks are on: classes, or instances such as `chair 12`."""
+  if label_set.target == "semantic":
+    return class_names(session)
+  scene, labels = session.scene, label_set.labels
+  if scene.semantic is None:
+    return {i: f"instance {i}" for i in labels.classes}
+  classes = instance_classes(labels.class_ids, _semantic(scene, labels))
+  return {0: "void", **{i: f"{scene.class_names.get(c, f'class {c}')} {i}"
+                        for i, c in classes.items()}}
+
+
+def class_names(session: Session, label_set: LabelSet | None = None) -> dict[int, str]:
+  """Class id to name, from the user's clicks file where there is one.
+
+  label_set: the names of what it predicts, which may be instances.
+  """
+  if label_set is not None and label_set.target == "instance":
+    return click_names(session, label_set)
   if session.config.label.clicks:
     return {0: "void", **read_clicks(session.config.label.clicks, session.scene).classes}
   return session.scene.class_names
@@ -76,14 +139,16 @@ def class_names(session: Session) -> dict[int, str]:
 def assignments(session: Session) -> dict[str, Assignment]:
   """The methods that the config names.
 
-  The finite nudge of the paper's recipe is exact for the rgb kernel only; for
-  other parameters it is replaced by its linear limit.
+  The finite nudge of the paper's recipe needs whole gradients of the rgb kernel; for
+  other parameters, or a sketch, it is replaced by its linear limit.
   """
-  settings = session.config.label
-  finite = session.config.shape.params == RGB_KERNEL
+  settings, shape = session.config.label, session.config.shape
+  finite = shape.params == RGB_KERNEL and shape.jacobian != "sketch"
+  shared = ("bandwidth", "ridge", "paper_step", "directions", "num_centres", "response",
+            "position_scale", "mlp")
   return {method: make_assignment(
-      method, bandwidth=settings.bandwidth, ridge=settings.ridge,
-      paper_step=settings.paper_step, finite=finite) for method in settings.methods}
+      method, finite=finite, seed=session.config.seed,
+      **{name: settings[name] for name in shared}) for method in settings.methods}
 
 
 def view_renderer(session: Session) -> ViewRenderer:

@@ -11,7 +11,14 @@ from __future__ import annotations
 
 import time
 
-from jnerf.stages import checks, inspecting, propagation, rendering, training
+from jnerf.stages import (
+  checks,
+  inspecting,
+  propagation,
+  rendering,
+  training,
+  transfer,
+)
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.evaluation import evaluate_fields
 from jnerf.stages.reporting import write_session_report
@@ -55,13 +62,29 @@ def shape(session: Session) -> str:
 
 
 def propagate(session: Session) -> str:
-  """Labels every view from the clicks."""
+  """Labels every view from the clicks, or other photographs from a label session."""
   checks.check_trained(session, "shape")
+  if session.config.label.session:
+    views, kept = transfer.with_session(session)
+    checks.check_method(views)
+    with session.workdir.lock():
+      name = transfer.transfer(views, kept)
+    return _label_lines(session, name)
   checks.check(session, ("propagate",), TRAINED)
   with session.workdir.lock():
     session.begin(TRAINED)
     name = propagation.propagate(session)
-  return f"label maps: {session.workdir.path / 'labels' / name}"
+  lines = _label_lines(session, name)
+  proposals = session.workdir.path / "next_clicks.json"
+  return lines + (f"\nwhere to click next: {proposals}" if proposals.exists() else "")
+
+
+def _label_lines(session, name):
+  folder = session.workdir.path
+  lines = [f"label maps: {folder / 'labels' / name}"]
+  if (folder / "confidence" / name).exists():
+    lines.append(f"confidence: {folder / 'confidence' / name}")
+  return "\n".join(lines)
 
 
 def evaluate(session: Session) -> str:
@@ -89,7 +112,7 @@ def run(session: Session) -> str:
     session.begin()
     _fit(session)
     _shape(session)
-    if not _has_labels(session):
+    if not labels_lib.label_sets(session):
       print("propagate: skipped, the scene has no labels; to label it, click and give "
             "the clicks file as --config.label.clicks=FILE")
     elif workdir.is_done("propagate"):
@@ -117,10 +140,6 @@ def _shape(session):
       training.shape(session, oracle=stage == "shape-oracle")
 
 
-def _has_labels(session):
-  return session.scene.semantic is not None or session.config.label.clicks
-
-
 def _evaluate(session):
   began = time.perf_counter()
   workdir = session.workdir
@@ -129,6 +148,7 @@ def _evaluate(session):
   results = evaluate_fields(session, sets)
   workdir.update_metrics(
       labels=[row for result in results.values() for row in result.rows],
+      calibration=[row for result in results.values() for row in result.calibration],
       **{name: {field: getattr(result, name) for field, result in results.items()}
          for name in ("psnr", "ssim", "depth_error_m")})
   workdir.mark_done("evaluate", seconds=time.perf_counter() - began,

@@ -16,6 +16,7 @@ from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
 from jnerf.training.events import History
 from jnerf.viewing.hero import hero_image
+from jnerf.viewing.palette import read_confidence_png
 from jnerf.viewing.panels import Report, ResponsePanel, ViewPanel
 from jnerf.viewing.report import write_report
 
@@ -38,7 +39,7 @@ def write_session_report(session: Session, results: dict[str, FieldResult],
       command=session.command, summary=metrics, rows=metrics.get("labels", ()),
       protocol=shown.protocol if shown else "sparse",
       views=view_panels(session, results, shown), responses=responses,
-      class_names=labels_lib.class_names(session),
+      class_names=labels_lib.class_names(session, shown),
       curves={stage: _curves(session, stage) for stage in session.fields.values()
               if session.workdir.curves(stage).exists()})
   return write_report(session.workdir.path / "report.html", report)
@@ -56,6 +57,7 @@ def view_panels(session: Session, results: dict[str, FieldResult],
   """Evenly chosen test views with what every field and the primary method made."""
   scene, method = session.scene, session.config.label.primary
   background = session.background()
+  truth = shown.truth(scene) if shown else scene.semantic
   count = min(NUM_VIEWS, len(scene.test))
   chosen = scene.test[np.linspace(0, len(scene.test) - 1, count).astype(int)]
   panels = []
@@ -68,15 +70,25 @@ def view_panels(session: Session, results: dict[str, FieldResult],
         depth={field: result.views[view].depth for field, result in results.items()},
         true_depth=None if scene.depth is None else scene.depth[view],
         labels=labels,
-        truth=None if scene.semantic is None else scene.semantic[view]))
+        truth=None if truth is None else truth[view],
+        confidence=_confidence(session, scene.frames[view])))
   return panels
+
+
+def _confidence(session: Session, frame: str) -> np.ndarray | None:
+  """The confidence that propagation wrote for a frame; it has the same clicks."""
+  path = (session.workdir.path / "confidence" / f"shaped-{session.config.label.primary}"
+          / f"{frame}.png")
+  if session.workdir.is_done("propagate") and path.exists():
+    return read_confidence_png(path)
+  return None
 
 
 def response_panels(session: Session, shown: LabelSet,
                     fields: tuple[str, ...]) -> list[ResponsePanel]:
   """What answers, in the clicked frame, to a click on each of its largest classes."""
   scene, renderer = session.scene, labels_lib.view_renderer(session)
-  names = labels_lib.class_names(session)
+  names = labels_lib.click_names(session, shown)
   clicks = _clicks_to_show(session, shown)
   maps: list[dict[str, np.ndarray]] = [{} for _ in clicks]
   for field in fields:
@@ -100,11 +112,12 @@ def _clicks_to_show(session: Session, shown: LabelSet) -> list[tuple[tuple, int]
   first = {}
   for pixel, class_id in zip(shown.labels.pixels.tolist(),
                              shown.labels.class_ids.tolist()):
-    first.setdefault(class_id, tuple(pixel))
+    if class_id > 0:
+      first.setdefault(class_id, tuple(pixel))
   clicks = [(pixel, class_id) for class_id, pixel in first.items()]
-  if session.scene.semantic is not None:
-    clicks.sort(key=lambda click: -np.sum(
-        session.scene.semantic[click[0][0]] == click[1]))
+  truth = session.scene.semantic if shown.target == "semantic" else session.scene.instance
+  if truth is not None:
+    clicks.sort(key=lambda click: -np.sum(truth[click[0][0]] == click[1]))
   return clicks[:NUM_CLICKS]
 
 

@@ -1,8 +1,9 @@
 """The working folder of a run: what is in it, what is done, and for which config.
 
 Layout: `config.json`, `metrics.json`, `checkpoints/<stage>/`, `curves/<stage>.json`,
-`tensorboard/<stage>/`, `labels/<name>/`, `renders/`, `report.html`, and `features/`
-of a network, which no config can contradict (`jnerf.scenes.features.feature_cache`).
+`tensorboard/<stage>/`, `labels/<name>/`, `confidence/<name>/`, `next_clicks.json`,
+`label_session.json`, `renders/`, `report.html`, and `features/` of a network, which no
+config can contradict (`jnerf.scenes.features.feature_cache`).
 
 A stage is *done* when its entry in metrics.json's `stages` holds `seconds`, which
 is written last; it is *begun* when it has a checkpoint. What a stage's results

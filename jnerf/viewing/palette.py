@@ -123,6 +123,19 @@ def write_label_png(path: str | os.PathLike, labels: np.ndarray) -> pathlib.Path
   return write_atomically(path, buffer.getvalue())
 
 
+def write_confidence_png(path: str | os.PathLike, confidence: np.ndarray) -> pathlib.Path:
+  """Writes `[H, W]` in [0, 1] as 8-bit grey, 255 = sure, whole or not at all."""
+  grey = np.rint(255 * np.clip(confidence, 0, 1)).astype(np.uint8)
+  buffer = io.BytesIO()
+  Image.fromarray(grey).save(buffer, format="PNG", optimize=True)
+  return write_atomically(path, buffer.getvalue())
+
+
+def read_confidence_png(path: str | os.PathLike) -> np.ndarray:
+  """`[H, W]` float32 in [0, 1] of a file that `write_confidence_png` made."""
+  return read_label_png(path).astype(np.float32) / 255
+
+
 def read_label_png(path: str | os.PathLike) -> np.ndarray:
   """Class ids `[H, W]` int32 of a file that `write_label_png` made."""
   with Image.open(path) as image:

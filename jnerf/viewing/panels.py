@@ -67,7 +67,7 @@ class Report:
   title, source, command: head of the page: the scene, where it came from, and
     what to type to make this again.
   summary: a metrics.json object or a part of it; read are `psnr`, `ssim`,
-    `depth_error_m` (field to number), `stages` and `environment`.
+    `depth_error_m` (field to number), `stages`, `environment` and `calibration`.
   rows: the `labels` list of metrics.json.
   protocol: the protocol whose clicks made the label maps of `views`; its rows
     give the headline and the legend's IoU per class.

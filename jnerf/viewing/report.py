@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import os
 import pathlib
 
+import numpy as np
+
 from jnerf.files import write_atomically
 from jnerf.viewing import report_tables, report_views
 from jnerf.viewing.curves import Series, line_chart
@@ -37,6 +39,9 @@ _ABOUT_SCORES = (
     "How well clicks became labels on the test views: mean over click seeds, ± "
     "their standard deviation. mIoU and class accuracy are over the classes that "
     "were clicked. Bold is the best that saw no ground truth beyond the clicks.")
+_ABOUT_CALIBRATION = (
+    "How often labels are right that the method was so sure of, at the {protocol} "
+    "clicks. On the diagonal, confidence is the truth; below it, too sure.")
 _ABOUT_CURVES = (
     "What training measured at each step; faint is every value, bold the running "
     "mean. Charts whose values span decades have a logarithmic axis.")
@@ -50,7 +55,8 @@ def write_report(path: str | os.PathLike, report: Report) -> pathlib.Path:
 def report_html(report: Report) -> str:
   """The page as text."""
   sections = [s for s in (_responses(report), _views(report), _legend(report),
-                          _scores(report), _curves(report), _run(report)) if s]
+                          _scores(report), _calibration(report), _curves(report),
+                          _run(report)) if s]
   links = [tag("a", title, href=f"#{key}") for key, title, _ in sections]
   body = tag(
       "body",
@@ -108,6 +114,24 @@ def _scores(report: Report) -> _Section:
     return None
   return "scores", "Scores", join(_about(_ABOUT_SCORES),
                                   report_tables.score_tables(report.rows))
+
+
+def _calibration(report: Report) -> _Section:
+  bins: dict[str, np.ndarray] = {}
+  for row in report.summary.get("calibration") or ():
+    if row["protocol"] == report.protocol:
+      sure, right, count = np.array(row["bins"]).T
+      name = f"{row['field']} / {row['method']}"
+      bins[name] = bins.get(name, 0) + np.stack([sure * count, right * count, count])
+  series = {name: [(a / n, b / n) for a, b, n in found.T if n > 0]
+            for name, found in bins.items()}
+  if not any(series.values()):
+    return None
+  chart = line_chart({"diagonal": [(0, 0), (1, 1)], **series}, title="share right",
+                     x_label="confidence")
+  return "calibration", "Confidence", join(
+      _about(_ABOUT_CALIBRATION.format(protocol=report.protocol)),
+      tag("div", chart, klass="charts"))
 
 
 def _curves(report: Report) -> _Section:

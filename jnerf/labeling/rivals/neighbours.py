@@ -35,7 +35,8 @@ def nearest_neighbours(position_scale: float, color_scale: float, num: int = 8,
 
   def fit(entities, labels, class_ids):
     votes = np.asarray(labels)[:, None] == np.asarray(class_ids)[None, :]
-    return cKDTree(rows_of(entities)), votes.astype(np.float32)
+    used = votes.any(axis=1)
+    return cKDTree(rows_of(entities)[used]), votes[used].astype(np.float32)
 
   def scores(state, entities):
     tree, votes = state

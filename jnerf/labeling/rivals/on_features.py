@@ -54,7 +54,8 @@ def on_features(assignment: Assignment, feature_fn: FeatureFn,
     context, inner = state
     return assignment.scores(inner, entities.replace(J=feature_fn(context, entities)))
 
-  return dataclasses.replace(assignment, fit=fit, scores=scores, **needs)
+  return dataclasses.replace(assignment, fit=fit, scores=scores, probabilities=None,
+                             **needs)
 
 
 def feature_rivals(name: str, feature_fn: FeatureFn, context: Any = None,

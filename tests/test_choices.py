@@ -1,0 +1,167 @@
+"""What is shaped and how it is labelled, by settings of the command line alone."""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+from PIL import Image
+import pytest
+import tiny_replica
+
+from jnerf import main
+from jnerf.errors import InputError
+from jnerf.scenes.clicks import read_clicks
+from jnerf.stages.experiment import load_experiment
+from jnerf.stages.labels import label_sets
+from jnerf.stages.session import Session
+from jnerf.stages.workdir import Workdir
+from jnerf.viewing.palette import read_label_png
+
+EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
+ROW_KEYS = {"method", "field", "pairs", "protocol", "clicks", "seed", "dimension", "miou",
+            "miou_all", "class_accuracy", "total_accuracy", "per_class_iou", "seconds"}
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory):
+  """Two classes, of which the first is two instances: 300 and 301, and 600."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(tiny_replica, "WIDTH", 16)
+    patch.setattr(tiny_replica, "HEIGHT", 12)
+    root = tiny_replica.write(tmp_path_factory.mktemp("capture") / "wall")
+  for path in (root / "semantic_instance").iterdir():
+    instances = np.asarray(Image.open(path)).copy()
+    instances[6:] += instances[6:] == 300
+    tiny_replica.save(path, instances)
+  return root
+
+
+def call(capture, folder, *settings, mode="run"):
+  main.main(["jnerf", f"--config={EXPERIMENT}:{capture}", f"--workdir={folder}",
+             f"--mode={mode}", *(f"--config.{setting}" for setting in settings)])
+
+
+@pytest.fixture(scope="module")
+def fitted(capture, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("fitted")
+  call(capture, folder, mode="fit")
+  return folder
+
+
+@pytest.fixture(scope="module")
+def shaped(capture, fitted, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("shaped")
+  shutil.copytree(fitted, folder, dirs_exist_ok=True)
+  call(capture, folder, mode="shape")
+  return folder
+
+
+@pytest.fixture
+def run(capture, fitted, tmp_path):
+  """`run(*settings)` shapes, labels and evaluates the fitted field; its metrics."""
+  def made(*settings):
+    shutil.copytree(fitted, tmp_path, dirs_exist_ok=True)
+    call(capture, tmp_path, *settings)
+    return json.loads((tmp_path / "metrics.json").read_text())
+
+  return made
+
+
+@pytest.fixture
+def label(capture, shaped, tmp_path):
+  """`label(*settings)` labels and evaluates the shaped field; its rows.
+
+  With `mode="propagate"` it labels alone.
+  """
+  shutil.copytree(shaped, tmp_path, dirs_exist_ok=True)
+
+  def made(*settings, mode="run"):
+    call(capture, tmp_path, *settings, mode=mode)
+    return json.loads((tmp_path / "metrics.json").read_text()).get("labels")
+
+  return made
+
+
+@pytest.mark.parametrize("settings", [
+    ("shape.value_channel=random", "shape.entities=points",
+     "shape.params=field/(density|trunk)/.*", "label.dimensions=2d,3d"),
+    ("shape.params=.*", "shape.jacobian=sketch", "shape.sketch_directions=8"),
+    pytest.param(("shape.params=.*", "shape.jacobian=sketch", "shape.entities=points",
+                  "label.methods=cosine,bayes,paper,mlp"), marks=pytest.mark.slow),
+    pytest.param(("shape.params=field/(density|rgb)/kernel", "shape.jacobian=vjp",
+                  "label.methods=cosine,bayes,paper,mlp"), marks=pytest.mark.slow),
+    pytest.param(("shape.jacobian=sketch", "label.methods=cosine,paper"),
+                 marks=pytest.mark.slow),
+], ids=" ".join)
+def test_a_field_shaped_otherwise_is_labelled(run, settings):
+  metrics = run(*settings)
+  assert metrics["stages"]["propagate"]["labels"] == "shaped-cosine"
+  found = {(row["field"], row["method"], row["dimension"]) for row in metrics["labels"]}
+  assert len(found) == len(metrics["labels"]) >= 2
+  assert all(0 <= row["miou"] <= 1 for row in metrics["labels"])
+
+
+@pytest.mark.parametrize("settings", [
+    ("label.directions=mean_response", "label.position_scale=0.5"),
+    ("label.directions=k_means", "label.num_centres=2", "label.response=3d"),
+    pytest.param(("label.directions=adaptive",), marks=pytest.mark.slow),
+], ids=" ".join)
+def test_every_choice_of_the_paper_s_recipe_labels(label, settings):
+  rows = label(*settings, "label.methods=paper,mlp", "label.primary=paper",
+               "label.mlp.steps=20", "label.dimensions=3d", "label.protocols=clicks-3")
+  assert {(row["field"], row["method"]) for row in rows} == {
+      (field, method) for field in ("plain", "shaped") for method in ("paper", "mlp")}
+  assert all(0 <= row["miou"] <= 1 for row in rows)
+
+
+def test_instances_are_labelled_scored_and_merged(label, tmp_path):
+  rows = label("label.protocols=instance-sparse,merged-sparse,sparse,instance-dense",
+               "label.dimensions=2d,3d")
+  assert all(set(row) == ROW_KEYS for row in rows)
+  classes = {row["protocol"]: (row["clicks"], *row["per_class_iou"]) for row in rows}
+  assert classes == {
+      "instance-sparse": (3, "300", "301", "600"), "merged-sparse": (3, "1", "2"),
+      "sparse": (2, "1", "2"), "instance-dense": (11 * 16, "300", "301", "600")}
+  assert {path.stem for path in (tmp_path / "clicks").iterdir()} == {
+      "instance-sparse-seed0", "merged-sparse-seed0", "sparse-seed0"}
+  for path in (tmp_path / "labels" / "shaped-cosine").iterdir():  # 16 bits, by instances
+    assert set(np.unique(read_label_png(path))) <= {300, 301, 600}
+  report = (tmp_path / "report.html").read_text()
+  assert "instance-sparse" in report and "class 1 301" in report
+  label("label.protocols=merged-sparse", mode="propagate")
+  for path in (tmp_path / "labels" / "shaped-cosine").iterdir():
+    assert set(np.unique(read_label_png(path))) <= {1, 2}
+
+
+def test_merged_labels_are_the_instance_labels_by_class(capture, label, tmp_path):
+  """The same clicks are drawn for both, so one must be the other's merge."""
+  label("label.protocols=instance-clicks-3", mode="propagate")
+  instances = {path.name: read_label_png(path)
+               for path in (tmp_path / "labels" / "shaped-cosine").iterdir()}
+  label("label.protocols=merged-clicks-3", mode="propagate")
+  for name, predicted in instances.items():
+    merged = read_label_png(tmp_path / "labels" / "shaped-cosine" / name)
+    np.testing.assert_array_equal(merged, predicted // 300)
+  session = Session(load_experiment(f"{EXPERIMENT}:{capture}"), Workdir(tmp_path))
+  clicks = [read_clicks(tmp_path / "clicks" / f"{kind}-clicks-3-seed0.json",
+                        session.scene) for kind in ("instance", "merged")]
+  assert clicks[0] == clicks[1]
+  assert clicks[0].classes == {300: "class 1 300", 301: "class 1 301",
+                               600: "class 2 600"}
+
+
+def test_instances_that_a_scene_lacks_are_refused_before_work(capture, tmp_path):
+  bare = shutil.copytree(capture, tmp_path / "bare",
+                         ignore=shutil.ignore_patterns("semantic_instance"))
+  with pytest.raises(InputError, match=r"^label\.protocols: merged-sparse needs .*inst"):
+    call(bare, tmp_path / "run", "label.protocols=sparse,merged-sparse")
+  assert not (tmp_path / "run").exists()
+  only = shutil.copytree(capture, tmp_path / "only",
+                         ignore=shutil.ignore_patterns("semantic_class"))
+  config = load_experiment(f"{EXPERIMENT}:{only}")
+  session = Session(config, Workdir(tmp_path / "run"))
+  assert label_sets(session) == []  # as in any scene without classes
+  config.label.protocols = ("instance-sparse",)
+  found, = label_sets(session)
+  assert found.classes == [300, 301, 600]

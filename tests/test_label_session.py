@@ -1,0 +1,134 @@
+"""A label session on other photographs of a scene: the labels of the first go."""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+from PIL import Image
+import pytest
+import tiny_replica
+
+from jnerf import main
+from jnerf.errors import InputError
+from jnerf.fields import spaces
+from jnerf.stages import label_session
+from jnerf.stages.label_session import LabelSession
+
+EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
+HELD_OUT = (1, 4)  # test frames of the first capture
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+  """`(folder of a run, its capture, a capture of two of its views alone)`."""
+  root = tmp_path_factory.mktemp("made")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(tiny_replica, "WIDTH", 16)
+    patch.setattr(tiny_replica, "HEIGHT", 12)
+    first = tiny_replica.write(root / "first")
+    other = tiny_replica.write(root / "other", num=3, layers=False, seed=5)
+  # A third view, which is what trains in a capture that nobody trains on.
+  tiny_replica.write_poses(other, tiny_replica.poses(6)[[*HELD_OUT, 0]])
+  run(first, root / "run", "--config.label.methods=bayes,cosine",
+      "--config.label.primary=bayes", "--config.label.ridge=0.05")
+  return root / "run", first, other
+
+
+def run(capture, folder, *arguments):
+  main.main(["jnerf", f"--config={EXPERIMENT}:{capture}", f"--workdir={folder}",
+             *arguments])
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+  return shutil.copytree(made[0], tmp_path / "run")
+
+
+def image(path):
+  return np.asarray(Image.open(path))
+
+
+def test_other_photographs_get_the_labels_of_one_go(made, folder, capsys):
+  metrics, config = ((folder / name).read_bytes()
+                     for name in ("metrics.json", "config.json"))
+  run(made[2], folder, "--mode=propagate",
+      f"--config.label.session={folder}/label_session.json")
+  out = capsys.readouterr().out
+  assert str(folder / "labels" / "other-shaped-bayes") in out
+  for kind in ("labels", "confidence"):
+    for i, frame in enumerate((*HELD_OUT, 0)):
+      found = image(folder / kind / "other-shaped-bayes" / f"rgb_{i}.png")
+      np.testing.assert_array_equal(
+          found, image(folder / kind / "shaped-bayes" / f"rgb_{frame}.png"))
+    assert found.std() > 0  # or equality would mean little
+  assert (folder / "metrics.json").read_bytes() == metrics
+  assert (folder / "config.json").read_bytes() == config
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("--mode=propagate", "--config.field.grid.color_width=16"),
+     r"^field\.grid\.color_width changed"),
+    (("--mode=evaluate",), r"scene\.path changed|^label\.session: is for"),
+    (("--mode=run",), r"scene\.path changed|^label\.session: is for")])
+def test_what_a_session_is_not_for(made, folder, arguments, message):
+  with pytest.raises(InputError, match=message):
+    run(made[2], folder, *arguments,
+        f"--config.label.session={folder}/label_session.json")
+
+
+@pytest.mark.parametrize("damage", [
+    lambda raw: raw.pop("rays"), lambda raw: raw["rays"][0].pop(),
+    lambda raw: raw["rays"][0].__setitem__(0, "x"), lambda raw: raw["labels"].pop(),
+    lambda raw: raw.update(labels=[-1] * len(raw["labels"])),
+    lambda raw: raw["space"].update(kind="Torus"), lambda raw: raw.update(near="a"),
+    lambda raw: raw["space"].update(colour=1), lambda raw: raw.update(far=-1.0),
+    lambda raw: raw.update(settings=[]), lambda raw: raw.update(names=3),
+    lambda raw: raw["settings"].update(magic=1), lambda raw: raw["rays"][0].__setitem__(
+        0, 1e300),
+    lambda raw: raw["space"].update(bounds=[[0, 0, 0], [0, 0, 0]]),
+    lambda raw: raw["space"].update(bounds=[[0, 0], [1, 1]]),
+    lambda raw: raw["space"].update(bounds="cube")])
+def test_a_damaged_session_is_named_in_one_line(made, folder, damage):
+  path = folder / "label_session.json"
+  raw = json.loads(path.read_text())
+  damage(raw)
+  path.write_text(json.dumps(raw))
+  with pytest.raises(InputError, match=r"label_session\.json: .*--mode=propagate") as e:
+    run(made[2], folder, "--mode=propagate", f"--config.label.session={path}")
+  assert "\n" not in str(e.value)
+  assert not (folder / "labels" / "other-shaped-bayes").exists()
+
+
+def test_settings_of_a_session_are_checked_as_any(made, folder):
+  path = folder / "label_session.json"
+  raw = json.loads(path.read_text())
+  raw["settings"]["ridge"] = -1.0
+  path.write_text(json.dumps(raw))
+  with pytest.raises(InputError, match=r"^label\.ridge=-1\.0: must be above 0"):
+    run(made[2], folder, "--mode=propagate", f"--config.label.session={path}")
+
+
+def test_no_session(made, folder):
+  with pytest.raises(InputError, match=r"none\.json: no such file"):
+    run(made[2], folder, "--mode=propagate", "--config.label.session=none.json")
+
+
+@pytest.mark.parametrize("space", [
+    spaces.Box(((0.0, 0.0, 0.1), (1.0, 2.0, 3.0))),
+    spaces.Contracted(((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))),
+    spaces.Ndc(((1.0, 0.0, 0.0, 0.5), (0.0, 1.0, 0.0, 0.1), (0.0, 0.0, 1.0, 1 / 3)),
+               (0.7, 0.5), 0.3)])
+def test_the_file_keeps_every_number(tmp_path, space):
+  rng = np.random.default_rng(0)
+  kept = LabelSession(
+      rng.normal(size=(5, 6)).astype(np.float32), np.array([1, 2, -1, 900, 1]),
+      {1: "wall", 2: "", 900: "cup"}, {"ridge": 1 / 3, "dimensions": ("2d",)}, space,
+      0.1, 1 / 3, 0.5)
+  path = label_session.write_label_session(tmp_path / "s.json", kept)
+  read = label_session.read_label_session(path)
+  np.testing.assert_array_equal(read.rays, kept.rays)
+  np.testing.assert_array_equal(read.labels, kept.labels)
+  assert read.rays.dtype == np.float32 and hash(read.space) == hash(space)
+  assert [getattr(read, name) for name in ("names", "settings", "space", "near", "far")
+          ] == [kept.names, kept.settings, kept.space, kept.near, kept.far]
