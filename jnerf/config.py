@@ -179,6 +179,7 @@ def _label() -> ConfigDict:
   label.seeds = 5
   # Also mlp, and paper, which takes far longer.
   label.methods = ("regions", "bayes", "cosine")
+  label.rivals = ()  # evaluated beside, such as features, distilled; see validation
   label.primary = "regions"  # the method whose label maps are written
   label.views = "all"  # all | test; which views `propagate` labels
   label.dimensions = ("2d",)  # also 3d: surface points that the test depth shows

@@ -33,6 +33,9 @@ _CHOICES = {
     "render.path": ("test", "train", "orbit", "interpolate"),
 }
 
+RIVALS = ("features", "features-probe", "features-probe-color", "knn", "distilled",
+          "distilled-probe", "distilled-probe-color", "semantic-nerf")
+
 _AT_LEAST = {
     -1: ("features.vit.layer",),
     0: ("seed", "scene.width", "scene.max_pixels", "scene.train_every",
@@ -163,11 +166,11 @@ def _validate_label(label: ConfigDict) -> None:
                        "a share r of the frames; for instances with instance- or "
                        "merged- before it")
   for key, choices in (("methods", ("regions", "cosine", "paper", "bayes", "mlp")),
-                       ("dimensions", ("2d", "3d"))):
+                       ("dimensions", ("2d", "3d")), ("rivals", ("", *RIVALS))):
     unknown = [value for value in label[key] if value not in choices]
-    if unknown or not label[key]:
+    if unknown or not (label[key] or "" in choices):
       raise InputError(f"label.{key}={tuple(label[key])}: must be one or more of "
-                       f"{', '.join(choices)}")
+                       f"{', '.join(filter(None, choices))}")
   if label.session and label.clicks:
     raise InputError(f"label.session={label.session}: must be left out where "
                      "label.clicks gives clicks")

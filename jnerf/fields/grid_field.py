@@ -54,11 +54,11 @@ class GridField(nn.Module):
     x = nn.relu(nn.Dense(self.density_width, name="trunk")(encoded))
     raw = nn.Dense(1, name="density")(x).reshape(points.shape[:2])
     geometry = nn.Dense(self.geometry_width, name="geometry")(x)
+    geometry = geometry.reshape(*points.shape[:2], -1)
     hidden = directional_layer(
-        geometry.reshape(*points.shape[:2], -1),
-        encodings.spherical_harmonics(viewdirs), self.color_width)
+        geometry, encodings.spherical_harmonics(viewdirs), self.color_width)
     logits = nn.Dense(3, name="rgb")(hidden)
-    return FieldOutput(density(raw, self.space.unit), hidden, logits)
+    return FieldOutput(density(raw, self.space.unit), hidden, logits, geometry)
 
 
 def directional_layer(geometry, encoded_dirs, width: int):

@@ -49,4 +49,4 @@ class MlpField(nn.Module):
     hidden = directional_layer(
         feature, encodings.octaves(viewdirs, self.direction_octaves), self.color_width)
     logits = nn.Dense(3, name="rgb")(hidden)
-    return FieldOutput(nn.relu(raw) / self.space.unit, hidden, logits)
+    return FieldOutput(nn.relu(raw) / self.space.unit, hidden, logits, feature)

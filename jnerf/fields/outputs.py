@@ -14,8 +14,10 @@ class FieldOutput:
   sigma: `[N, S]` density per unit of length.
   hidden: `[N, S, H]` input of the last layer, which is named `rgb`.
   logits: `[N, S, 3]` output of that layer; the colour is `sigmoid(logits)`.
+  geometry: `[N, S, G]` what the field knows of the points, whatever the direction.
   """
 
   sigma: Any
   hidden: Any
   logits: Any
+  geometry: Any

@@ -41,6 +41,8 @@ class Assignment:
     where a method tells none.
   finish: `[H, W, K] -> [H, W, K]`, on one view's scores; -inf drops a class.
   needs_samples: `scores` reads `weights, hidden, logits` of the rays' samples.
+  needs_features: `fit` and `scores` read the photographs' features.
+  on_host: `scores` is of NumPy's world and not to be jitted.
   """
 
   fit: Callable[[Entities, Array, Array], Any]
@@ -48,6 +50,8 @@ class Assignment:
   probabilities: Callable[[Any, Entities], Array] | None = None
   finish: Callable[[Array], Array] = lambda scores: scores
   needs_samples: bool = False
+  needs_features: bool = False
+  on_host: bool = False
 
 
 def make_assignment(method: str, *, bandwidth: float, ridge: float, paper_step: float,

@@ -69,9 +69,10 @@ class ViewRenderer:
             for result in results]
 
   def entities(self, params, rays: Rays, features=None) -> Entities:
-    """The pixels of any number of rays, without what was computed at samples."""
-    return self.map(params, rays, lambda chunk: chunk.replace(rendering=None),
-                    features=features)[0]
+    """The pixels of any number of rays, without what the field said at samples."""
+    return self.map(params, rays, lambda chunk: chunk.replace(
+        rendering=chunk.rendering.replace(sigma=None, hidden=None, logits=None,
+                                          proposals=())), features=features)[0]
 
   def gradients(self, params, rays: Rays) -> np.ndarray:
     """`J [N, P]` of any number of rays."""
@@ -130,6 +131,13 @@ def rays_of_view(scene: Scene, view: int) -> Rays:
   """All H * W rays of a view of the scene, on the host."""
   return cameras.view_rays(scene.cam_to_world[view], scene.intrinsics[view], scene.size,
                            scene.near, scene.far)
+
+
+def pixels_of_view(scene: Scene, view: int) -> np.ndarray:
+  """`[H * W, 3]` view, row, column of a view's pixels, in the order of its rays."""
+  width, height = scene.size
+  rows, columns = np.indices((height, width)).reshape(2, -1)
+  return np.stack([np.full_like(rows, view), rows, columns], axis=1)
 
 
 def rays_of_pixels(scene: Scene, pixels: np.ndarray) -> Rays:

@@ -44,6 +44,9 @@ def check(session: Session, stages: Sequence[str], keep: Sequence[str]) -> None:
     if sets and "3d" in session.config.label.dimensions and not _has_depth(scene):
       raise InputError(f"label.dimensions: 3d scores the surface that depth shows, and "
                        f"the test views of {scene.name} have none; set it to 2d")
+  if "evaluate" in stages and any(name.startswith(("features", "distilled"))
+                                  for name in session.config.label.rivals):
+    session.check_features()
   if "evaluate" in stages and min(scene.size) <= 2 * SSIM_RADIUS:
     raise InputError(f"scene.width: images of {scene.size[0]}x{scene.size[1]} are too "
                      f"small to score; take at least {2 * SSIM_RADIUS + 1} pixels a side")

@@ -8,7 +8,7 @@ whatever the field renders in front of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 import time
@@ -25,6 +25,7 @@ from jnerf.labeling.views import ViewRenderer
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.calibration import calibration_rows
 from jnerf.stages.labels import LabelSet
+from jnerf.stages.rivals import Method, features_of_pixels, jitted, make_rivals
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
 from jnerf.structs import Entities, Scene
@@ -48,6 +49,7 @@ class Labeler:
   """One method that has seen one set of labels.
 
   seconds: spent so far on fitting and scoring, rendering excluded.
+  origin: `field` and `pairs` of its rows, where they are not the rendering field's.
   """
 
   label_set: LabelSet
@@ -56,6 +58,7 @@ class Labeler:
   scores_fn: Any
   state: Any
   seconds: float = 0.0
+  origin: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
 
   @property
   def key(self) -> tuple[str, str]:
@@ -63,21 +66,32 @@ class Labeler:
     return self.label_set.name, self.method
 
   def scores(self, entities: Entities):
-    """`[n, K]` scores of some entities."""
-    began = time.perf_counter()
-    scores = jax.block_until_ready(self.scores_fn(self.state, entities))
-    self.seconds += time.perf_counter() - began
-    return scores
+    """`[n, K]` scores of some entities, or `[n]` their classes where no view is needed.
 
-  def labels(self, flat_scores: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`[H, W]` class of every pixel of one view."""
+    Scores of a view, by many methods from many sets of labels, would fill the memory.
+    """
     began = time.perf_counter()
-    scores = flat_scores.reshape(size[1], size[0], -1)
-    classes = np.array(self.label_set.labels.classes)
-    result = self.label_set.classes_of(
-        np.asarray(label_map(self.assignment.finish(scores), classes)))
+    found = self.scores_fn(self.state, entities)
+    if self._pixel_by_pixel:
+      found = label_map(found, np.array(self.label_set.labels.classes))
+    found = jax.block_until_ready(found)
     self.seconds += time.perf_counter() - began
-    return result
+    return found
+
+  def labels(self, flat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`[H, W]` class of every pixel of one view, from what `scores` found."""
+    began = time.perf_counter()
+    found = flat.reshape(size[1], size[0], *flat.shape[1:])
+    classes = np.array(self.label_set.labels.classes)
+    if not self._pixel_by_pixel:
+      found = np.asarray(label_map(self.assignment.finish(found), classes))
+    found = self.label_set.classes_of(found)
+    self.seconds += time.perf_counter() - began
+    return found.astype(np.min_scalar_type(max(self.label_set.classes)))
+
+  @property
+  def _pixel_by_pixel(self) -> bool:
+    return self.assignment.finish is Assignment.finish
 
 
 @dataclasses.dataclass
@@ -98,48 +112,59 @@ class FieldResult:
 def evaluate_fields(session: Session, sets: list[LabelSet]) -> dict[str, FieldResult]:
   """Evaluates every trained field on all test views."""
   renderer = labels_lib.view_renderer(session)
-  methods = labels_lib.assignments(session)
-  scores_fns = {name: jax.jit(method.scores) for name, method in methods.items()}
+  methods = {name: Method(jitted(method))
+             for name, method in labels_lib.assignments(session).items()}
   results = {}
   for field, stage in session.fields.items():
     if not session.workdir.is_done(stage):
       continue
     print(f"evaluate: {field} field on {len(session.scene.test)} test views", flush=True)
     params = trained_params(session, stage)
-    labelers = _fit_labelers(session.scene, renderer, params, sets, methods, scores_fns)
+    used, features_fn = methods, None
+    if field == "plain" and sets:
+      used = methods | make_rivals(session, params)
+    if any(method.assignment.needs_features for method in used.values()):
+      features_fn = functools.partial(features_of_pixels, session)
+    renderer = dataclasses.replace(renderer, samples=any(
+        method.assignment.needs_samples for method in used.values()))
+    labelers = _fit_labelers(session.scene, renderer, params, sets, used, features_fn)
     results[field] = _evaluate_field(
         session.scene, renderer, params, labelers, field=field,
-        pairs=labels_lib.pairs_name(session, field),
+        pairs=labels_lib.pairs_name(session, field), features_fn=features_fn,
         dimensions=session.config.label.dimensions)
   return results
 
 
-def _fit_labelers(scene: Scene, renderer: ViewRenderer, params, sets, methods,
-                  scores_fns) -> list[Labeler]:
+def _fit_labelers(scene: Scene, renderer: ViewRenderer, params, sets: list[LabelSet],
+                  methods: dict[str, Method], features_fn) -> list[Labeler]:
   """All methods fitted to all sets, from one render of all labelled pixels."""
   if not sets:
     return []
   pixels = np.concatenate([label_set.labels.pixels for label_set in sets])
-  clicked = renderer.entities(params, views.rays_of_pixels(scene, pixels))
+  clicked = renderer.entities(params, views.rays_of_pixels(scene, pixels),
+                              features=features_fn and features_fn(pixels))
   labelers, end = [], 0
   for label_set in sets:
     start, end = end, end + len(label_set.labels.class_ids)
     part = views.rows_of(clicked, slice(start, end))
     for name, method in methods.items():
-      began = time.perf_counter()
-      state = jax.block_until_ready(method.fit(
+      began, assignment = time.perf_counter(), method.assignment
+      state = jax.block_until_ready(assignment.fit(
           part, label_set.labels.class_ids, np.array(label_set.labels.classes)))
-      labelers.append(Labeler(label_set, name, method, scores_fns[name], state,
-                              time.perf_counter() - began))
+      labelers.append(Labeler(label_set, name, assignment, assignment.scores, state,
+                              time.perf_counter() - began, method.origin))
   return labelers
 
 
 def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
                     labelers: list[Labeler], *, field: str, pairs: str | None,
-                    dimensions: Sequence[str]) -> FieldResult:
-  """Renders the test views once and scores colour, depth and labels."""
+                    dimensions: Sequence[str], features_fn=None) -> FieldResult:
+  """Renders the test views once and scores colour, depth and labels.
+
+  features_fn: `pixels [N, 3] -> [N, F]`, where a labeler needs features.
+  """
   for_points = [dataclasses.replace(labeler) for labeler in labelers]
-  test_views, seconds = _label_views(scene, renderer, params, labelers)
+  test_views, seconds = _label_views(scene, renderer, params, labelers, features_fn)
   rows = []
   if any(labeler.label_set.truth(scene) is not None for labeler in labelers):
     name_row = functools.partial(_row, scene, field=field, pairs=pairs)
@@ -147,7 +172,7 @@ def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
       labels = {view: found.labels for view, found in test_views.items()}
       rows += [name_row(labeler, labels, "2d", seconds) for labeler in labelers]
     if "3d" in dimensions:
-      labels, seconds = _label_points(scene, renderer, params, for_points)
+      labels, seconds = _label_points(scene, renderer, params, for_points, features_fn)
       rows += [name_row(labeler, labels, "3d", seconds) for labeler in for_points]
   found = list(test_views.values())
   photos, scored = scene.photos(scene.test, renderer.background), _scored(scene)
@@ -176,8 +201,8 @@ def _scored(scene: Scene) -> np.ndarray:
   return scene.mask[scene.test]
 
 
-def _label_views(scene: Scene, renderer: ViewRenderer, params,
-                 labelers: list[Labeler]) -> tuple[dict[int, TestView], float]:
+def _label_views(scene: Scene, renderer: ViewRenderer, params, labelers: list[Labeler],
+                 features_fn) -> tuple[dict[int, TestView], float]:
   """The test views by their number, and the seconds that rendering them took."""
   test_views, clock = {}, _RenderingClock(labelers)
   width, height = scene.size
@@ -185,7 +210,8 @@ def _label_views(scene: Scene, renderer: ViewRenderer, params,
     rgb, distance, *scores = renderer.map(
         params, views.rays_of_view(scene, view), lambda chunk: chunk.rendering.rgb,
         lambda chunk: chunk.rendering.distance_median,
-        *(labeler.scores for labeler in labelers))
+        *(labeler.scores for labeler in labelers),
+        features=features_fn and features_fn(views.pixels_of_view(scene, view)))
     test_views[view] = TestView(
         np.clip(rgb, 0, 1).reshape(height, width, 3),
         views.depth_of_view(scene, view, distance),
@@ -194,8 +220,8 @@ def _label_views(scene: Scene, renderer: ViewRenderer, params,
   return test_views, clock.seconds()
 
 
-def _label_points(scene: Scene, renderer: ViewRenderer, params,
-                  labelers: list[Labeler]) -> tuple[dict[int, dict], float]:
+def _label_points(scene: Scene, renderer: ViewRenderer, params, labelers: list[Labeler],
+                  features_fn) -> tuple[dict[int, dict], float]:
   """Labels of the surface points of every test view, and the seconds of the field.
 
   `TestView.labels` by view; what they say where no depth is known means nothing.
@@ -204,7 +230,9 @@ def _label_points(scene: Scene, renderer: ViewRenderer, params,
   for view in scene.test.tolist():
     scores = renderer.map(params, views.rays_of_view(scene, view),
                           *(labeler.scores for labeler in labelers),
-                          distance=views.distance_of_view(scene, view))
+                          distance=views.distance_of_view(scene, view),
+                          features=features_fn and features_fn(
+                              views.pixels_of_view(scene, view)))
     labels[view] = {labeler.key: labeler.labels(flat, scene.size)
                     for labeler, flat in zip(labelers, scores)}
   return labels, clock.seconds()
@@ -240,7 +268,8 @@ def _row(scene: Scene, labeler: Labeler, labels: dict[int, dict], dimension: str
       np.searchsorted(ids, labels[view][labeler.key]), np.searchsorted(ids, classes),
       len(ids)) for view, classes in zip(labels, truth))
   return score_row(
-      method=labeler.method, field=field, pairs=pairs, protocol=label_set.protocol,
-      clicks=len(label_set.labels.class_ids), seed=label_set.seed, dimension=dimension,
-      confusion=confusion, clicked=label_set.classes, ids=ids,
+      method=labeler.method, **{"field": field, "pairs": pairs, **labeler.origin},
+      protocol=label_set.protocol, clicks=len(label_set.labels.class_ids),
+      seed=label_set.seed, dimension=dimension, confusion=confusion,
+      clicked=label_set.classes, ids=ids,
       seconds=rendering_seconds + labeler.seconds)

@@ -20,6 +20,8 @@ from jnerf.errors import InputError
 from jnerf.stages.workdir import flatten
 
 _PREFIX = "--config."
+# Tuples that may be empty hold numbers, unless they are here with one of their kind.
+_EMPTY = {"label.rivals": ("",)}
 
 
 def load_experiment(name: str) -> ConfigDict:
@@ -61,7 +63,9 @@ def override(config: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
     if not argument.startswith(_PREFIX) or not equals:
       raise InputError(f"{argument!r} is no flag; flags are --config=FILE, "
                        f"--workdir=DIR, --mode=MODE and {_PREFIX}KEY=VALUE")
-    config.update_from_flattened_dict({key: _parse(argument, text, _get(config, key))})
+    old = _get(config, key)
+    config.update_from_flattened_dict(
+        {key: _parse(argument, text, _EMPTY.get(key, old) if old == () else old)})
   return config
 
 

@@ -129,7 +129,8 @@ class Session:
 
   def key(self, stage: str) -> jax.Array:
     """The root of a stage's randomness."""
-    return jax.random.fold_in(jax.random.key(self.config.seed), TRAINED.index(stage))
+    number = (*STAGES, "distill").index(stage)
+    return jax.random.fold_in(jax.random.key(self.config.seed), number)
 
   def optimizer(self, stage: str) -> optax.GradientTransformation:
     """The optimiser of a stage."""

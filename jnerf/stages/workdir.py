@@ -44,6 +44,7 @@ DEPENDS = {
     "fit": _FIT,
     "shape": _SHAPE,
     "shape-oracle": _SHAPE,
+    "distill": _SHAPE,
     "propagate": (*_SHAPE, "label"),
     "evaluate": (*_SHAPE, "label"),
 }
