@@ -16,8 +16,10 @@ clicks (needs the extra `plots`). Two CPU cores: about an hour a scene.
 import argparse
 import json
 import pathlib
+import sys
 import time
 
+from jnerf.errors import InputError
 from jnerf.evaluating.tables import aggregate, benchmark_table
 from jnerf.files import write_json
 from jnerf.stages import labels as labels_lib
@@ -25,7 +27,7 @@ from jnerf.stages import modes
 from jnerf.stages.evaluation import evaluate_fields
 from jnerf.stages.experiment import load_experiment, override
 from jnerf.stages.session import Session
-from jnerf.stages.workdir import Workdir, environment
+from jnerf.stages.workdir import Workdir, config_digest, environment
 from jnerf.validation import validate
 from jnerf.viewing.click_curves import write_click_curves
 
@@ -36,7 +38,8 @@ SETTINGS = {
     "shape.oracle": True, "label.seeds": 5, "label.dimensions": ("2d", "3d"),
     "label.methods": ("regions", "bayes", "cosine", "mlp"),
     "label.rivals": ("features", "features-probe", "features-probe-color", "knn",
-                     "distilled", "distilled-probe", "semantic-nerf"),
+                     "distilled", "distilled-probe", "distilled-probe-color",
+                     "semantic-nerf"),
 }
 
 
@@ -69,11 +72,16 @@ def make_session(scene: str, overrides: list[str]) -> Session:
 
 
 def measure(session: Session, protocols: list[str], path: pathlib.Path) -> dict:
-  """Evaluates the protocols that the results lack; returns all results."""
-  results = {"labels": [], "seconds": {}}
-  if path.exists():
-    results = json.loads(path.read_text())
-  results.update(scene=session.scene.name, environment=environment())
+  """Evaluates the protocols that the results lack; returns all results.
+
+  Results of another config are made anew.
+  """
+  digest = config_digest(session.config)
+  results = json.loads(path.read_text()) if path.exists() else {}
+  if results.get("config_digest") != digest:
+    results = {"labels": [], "seconds": {}}
+  results.update(scene=session.scene.name, config_digest=digest,
+                 environment=environment())
   for protocol in protocols:
     if protocol in results["seconds"]:
       print(f"{protocol}: measured before, kept")
@@ -95,4 +103,7 @@ if __name__ == "__main__":
   parser.add_argument("scenes", nargs="+")
   parser.add_argument("--protocols", nargs="+", default=PROTOCOLS)
   known, rest = parser.parse_known_args()
-  main(known.scenes, known.protocols, rest)
+  try:
+    main(known.scenes, known.protocols, rest)
+  except InputError as error:
+    sys.exit(f"error: {error}")

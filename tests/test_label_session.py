@@ -66,6 +66,21 @@ def test_other_photographs_get_the_labels_of_one_go(made, folder, capsys):
   assert (folder / "config.json").read_bytes() == config
 
 
+def test_regions_of_the_first_photographs_label_the_others(made, folder):
+  regions = ("--config.label.methods=regions", "--config.label.primary=regions")
+  run(made[1], folder, "--mode=propagate", *regions)
+  transfer = (made[2], folder, "--mode=propagate",
+              f"--config.label.session={folder}/label_session.json")
+  run(*transfer)
+  for i, frame in enumerate((*HELD_OUT, 0)):
+    np.testing.assert_array_equal(
+        image(folder / "labels" / "other-shaped-regions" / f"rgb_{i}.png"),
+        image(folder / "labels" / "shaped-regions" / f"rgb_{frame}.png"))
+  (folder / "regions.npz").unlink()
+  with pytest.raises(InputError, match=r"regions\.npz is gone"):
+    run(*transfer)
+
+
 @pytest.mark.parametrize("arguments, message", [
     (("--mode=propagate", "--config.field.grid.color_width=16"),
      r"^field\.grid\.color_width changed"),

@@ -9,6 +9,7 @@ import optax
 import pytest
 import tiny_models
 
+from jnerf.fields.hash_grid import HashGrid
 from jnerf.labeling import bayes
 from jnerf.labeling.rivals import distilled, on_features, semantic_head
 from jnerf.labeling.rivals.neighbours import nearest_neighbours
@@ -114,8 +115,7 @@ def place_features(model, params, batch):
 
 
 def test_distilled_features_approach_what_views_agree_on(params):
-  field = distilled.FeatureField(MODEL.field.space, 3, num_levels=3, log2_table_size=9,
-                                 coarsest=4, finest=12, width=16)
+  field = distilled.FeatureField(MODEL.field.space, 3, HashGrid(3, 4, 9, 4, 12), width=16)
   dense = jax.tree.map(np.copy, params)
   dense["field"]["density"]["bias"] += 4  # surfaces, not fog
   batch = tiny_models.batch(256)
@@ -153,8 +153,7 @@ def test_distilled_features_approach_what_views_agree_on(params):
 
 
 def test_no_gradient_of_distillation_reaches_the_plain_field(params):
-  field = distilled.FeatureField(MODEL.field.space, 3, num_levels=2, log2_table_size=6,
-                                 coarsest=2, finest=4, width=8)
+  field = distilled.FeatureField(MODEL.field.space, 3, HashGrid(2, 4, 6, 2, 4), width=8)
   loss_fn = functools.partial(distilled.distillation_loss, field=field, model=MODEL)
   own, plain = tiny_models.quick_jit(jax.grad(loss_fn, argnums=(0, 1)))(
       distilled.initial_params(field, jax.random.key(0)), params, tiny_models.batch(16))

@@ -116,7 +116,7 @@ def test_points_are_scored_where_depth_is_known(model, params):
   labelled = views.rays_of_pixels(scene, labels.pixels)
   state = method.fit(renderer.entities(params, labelled), labels.class_ids,
                      np.array([1, 2]))
-  labeler = Labeler(LabelSet("dense", 0, labels), "bayes", method, method.scores, state)
+  labeler = Labeler(LabelSet("dense", 0, labels), "bayes", method, state)
   result = _evaluate_field(scene, renderer, params, [labeler], field="plain", pairs=None,
                            dimensions=("2d", "3d"))
   assert [row["dimension"] for row in result.rows] == ["2d", "3d"]

@@ -18,7 +18,6 @@ from jnerf.labeling.next_click import propose_clicks
 RULES = ("proposed", "random")
 SEEN = 4096  # pool pixels that a proposal looks at, drawn anew for each batch
 CANDIDATES = 1024  # of those, that can be proposed
-PADDED = 128
 
 
 def simulate_clicks(pool: tuple, test: tuple, first: Sequence[int], classes, *,
@@ -65,11 +64,9 @@ def clicks_needed(curve: Sequence[dict], miou: float) -> int | None:
 def _fit(pool, labelled, ridge):
   """The classifier and the classes it knows; without labels, one that knows nothing."""
   J, truth = pool
-  # Filled up with unlabelled rows: every other number of rows would be compiled anew.
-  rows = np.array([*labelled, *[0] * (-len(labelled) % PADDED or PADDED)], np.int64)
-  labels = np.where(np.arange(len(rows)) < len(labelled), truth[rows], 0)
-  known = np.unique(truth[labelled]) if labelled else None
-  return bayes.fit_bayes(J[rows], labels, [1] if known is None else known,
+  rows = np.array(labelled, np.int64)
+  known = np.unique(truth[rows]) if labelled else None
+  return bayes.fit_bayes(J[rows], truth[rows], [1] if known is None else known,
                          ridge=ridge), known
 
 

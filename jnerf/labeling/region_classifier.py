@@ -31,14 +31,13 @@ import numpy as np
 from scipy import linalg
 
 from jnerf.labeling.assignment import Assignment
+from jnerf.labeling.bayes import PADDED
 from jnerf.labeling.response import unit_response
 from jnerf.shaping.regions import region_at
 from jnerf.structs import Array
 
 TEMPERATURE = 0.1  # of scores, where they become shares of a region's area
 NUM_ROUNDS = 10  # of estimating classes' areas from scores and scores from areas
-
-PADDED = 64  # labels are filled up to a multiple of it
 
 # Scale of scores in the softmax where all is known; more where little is. Calibrated on
 # office_0 and living_room with 1 to 10 clicks a class and a labelled frame: expected

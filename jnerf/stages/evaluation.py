@@ -55,7 +55,6 @@ class Labeler:
   label_set: LabelSet
   method: str
   assignment: Assignment
-  scores_fn: Any
   state: Any
   seconds: float = 0.0
   origin: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
@@ -71,7 +70,7 @@ class Labeler:
     Scores of a view, by many methods from many sets of labels, would fill the memory.
     """
     began = time.perf_counter()
-    found = self.scores_fn(self.state, entities)
+    found = self.assignment.scores(self.state, entities)
     if self._pixel_by_pixel:
       found = label_map(found, np.array(self.label_set.labels.classes))
     found = jax.block_until_ready(found)
@@ -151,7 +150,7 @@ def _fit_labelers(scene: Scene, renderer: ViewRenderer, params, sets: list[Label
       began, assignment = time.perf_counter(), method.assignment
       state = jax.block_until_ready(assignment.fit(
           part, label_set.labels.class_ids, np.array(label_set.labels.classes)))
-      labelers.append(Labeler(label_set, name, assignment, assignment.scores, state,
+      labelers.append(Labeler(label_set, name, assignment, state,
                               time.perf_counter() - began, method.origin))
   return labelers
 

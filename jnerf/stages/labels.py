@@ -141,18 +141,15 @@ def class_names(session: Session, label_set: LabelSet | None = None) -> dict[int
 
 
 def assignments(session: Session) -> dict[str, Assignment]:
-  """The methods that the config names.
-
-  The finite nudge of the paper's recipe needs whole gradients of the rgb kernel; for
-  other parameters, or a sketch, it is replaced by its linear limit.
-  """
-  return {method: region_assignment(session) if method == "regions"
-          else _of_gradients(session, method) for method in session.config.label.methods}
+  """The methods that the config names."""
+  return {name: assignment(session, name) for name in session.config.label.methods}
 
 
-def region_assignment(session: Session) -> Assignment:
-  """The method `regions`, over the regions that the plain field's surfaces have."""
+def assignment(session: Session, method: str) -> Assignment:
+  """One method; `regions` is over the surfaces of the plain field, which it waits for."""
   settings = session.config.label
+  if method != "regions":
+    return _of_gradients(session, method)
   regions, kernel = region_kernel(
       session, functools.partial(trained_params, session, "fit"))
   return region_classifier(
@@ -168,6 +165,8 @@ def tells_probabilities(session: Session) -> bool:
 
 
 def _of_gradients(session: Session, method: str) -> Assignment:
+  """The finite nudge of the paper's recipe needs whole gradients of the rgb kernel; for
+  other parameters, or a sketch, it is replaced by its linear limit."""
   settings, shape = session.config.label, session.config.shape
   finite = shape.params == RGB_KERNEL and shape.jacobian != "sketch"
   shared = ("bandwidth", "ridge", "paper_step", "directions", "num_centres", "response",

@@ -41,7 +41,7 @@ def propagate(session: Session) -> str:
   params = trained_params(session, "shape")
   clicked = renderer.entities(params, views.rays_of_pixels(scene, labels.pixels))
   labeler = ViewLabeler.fit(
-      labels_lib.assignments(session)[settings.primary], clicked, labels.class_ids,
+      labels_lib.assignment(session, settings.primary), clicked, labels.class_ids,
       labels.classes, settings.min_confidence, label_set.classes_of)
   name = f"shaped-{settings.primary}"
   session.workdir.forget(["propagate"])

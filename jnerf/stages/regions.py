@@ -12,12 +12,12 @@ import io
 import json
 import pathlib
 import sys
-import zipfile
 
 import numpy as np
 
 from jnerf.files import write_atomically
 from jnerf.scenes import surfaces
+from jnerf.scenes.features.feature_cache import NPZ_DAMAGE
 from jnerf.scenes.features.precomputed_features import sample_features
 from jnerf.shaping import diffusion
 from jnerf.shaping import regions as regions_lib
@@ -29,12 +29,17 @@ STRIDE = 2  # pixels of a training view, along both axes, from place to place
 _PARTS = ("grid", "points", "rgb", "features", "counts", "links", "contacts", "of_pixels")
 
 
+def regions_file(session: Session) -> pathlib.Path:
+  """Where the working folder keeps the regions."""
+  return session.workdir.path / "regions.npz"
+
+
 def scene_regions(session: Session, params) -> tuple[Regions, np.ndarray]:
   """The regions, and `[T, h, w]` int32 those of every block of pixels of the T views.
 
   params: of the fitted field. Made once for a folder.
   """
-  path, digest = session.workdir.path / "regions.npz", _digest(session, params)
+  path, digest = regions_file(session), _digest(session, params)
   kept = _read(path, digest)
   if kept is None:
     kept = _make(session, params)
@@ -117,5 +122,5 @@ def _read(path: pathlib.Path, digest: str) -> dict[str, np.ndarray] | None:
       if str(archive["digest"]) != digest:
         return None
       return {name: archive[name] for name in _PARTS}
-  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+  except NPZ_DAMAGE:
     return None

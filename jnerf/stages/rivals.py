@@ -15,6 +15,7 @@ import time
 import jax
 import numpy as np
 
+from jnerf.fields.hash_grid import HashGrid
 from jnerf.labeling.assignment import Assignment
 from jnerf.labeling.rivals import distilled, neighbours, on_features, semantic_head
 from jnerf.scenes import pixels
@@ -99,9 +100,9 @@ def _head_batches(session: Session) -> Batch:
 def _distilled(session: Session, params) -> dict[str, Assignment]:
   """The rivals on the distilled field, which is trained unless the folder holds it."""
   grid = session.config.field.grid
-  shared = {f.name for f in dataclasses.fields(distilled.FeatureField)} & set(grid)
-  field = distilled.FeatureField(session.space, session.features.grid.shape[-1],
-                                 **{name: grid[name] for name in shared})
+  shared = {f.name for f in dataclasses.fields(HashGrid)} & set(grid)
+  encoding = HashGrid(**{name: grid[name] for name in shared})
+  field = distilled.FeatureField(session.space, session.features.grid.shape[-1], encoding)
   trained = _distilled_params(session, field, params)
   return on_features.feature_rivals(
       "distilled", functools.partial(distilled.rendered_features, field), trained,

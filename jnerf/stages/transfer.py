@@ -9,6 +9,7 @@ from jnerf.errors import InputError
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.label_session import LabelSession, read_label_session
 from jnerf.stages.propagation import ViewLabeler
+from jnerf.stages.regions import regions_file
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
 from jnerf.validation import validate
@@ -33,6 +34,9 @@ def with_session(session: Session) -> tuple[Session, LabelSession]:
   as_trained = copy.deepcopy(config)
   as_trained.scene = session.workdir.read_config().scene
   session.workdir.check_config(as_trained, ("shape",))
+  if config.label.primary == "regions" and not regions_file(session).exists():
+    raise InputError(f"{regions_file(session)} is gone, on which label.primary=regions "
+                     "rests; make it by --mode=propagate with the first photographs")
   made = Session(config, session.workdir, session.command)
   made.scene = session.scene.replace(near=kept.near, far=kept.far)
   made.space = kept.space
@@ -46,7 +50,7 @@ def transfer(session: Session, kept: LabelSession) -> str:
                                  background=kept.background)
   params = trained_params(session, "shape")
   labeler = ViewLabeler.fit(
-      labels_lib.assignments(session)[settings.primary],
+      labels_lib.assignment(session, settings.primary),
       renderer.entities(params, kept.clicked), kept.labels,
       sorted({int(c) for c in kept.labels if c > 0}), settings.min_confidence)
   name = f"{scene.name}-shaped-{settings.primary}"

@@ -14,21 +14,24 @@ def write_click_curves(path: pathlib.Path, groups: Sequence[Mapping],
                        dimension: str = "2d") -> None:
   """Draws the protocols `clicks-k` of `tables.aggregate`'s groups into a PNG.
 
-  The band around a line is the standard deviation over seeds. Raises InputError where
-  matplotlib is missing.
+  A colour is a method, a style of line a field; the band around a line is the standard
+  deviation over seeds. Raises InputError where matplotlib is missing.
   """
   try:
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
   except ImportError:
     raise InputError("click curves need matplotlib: pip install 'jacobinerf[plots]'"
                      ) from None
   lines = click_curves(groups, dimension)
   figure = Figure(figsize=(9, 6), layout="constrained")
-  axes = figure.subplots()
-  for i, ((method, field), points) in enumerate(lines.items()):
+  axes, palette = figure.subplots(), colormaps["tab20"]
+  methods = list(dict.fromkeys(method for method, _ in lines))
+  for (method, field), points in lines.items():
     clicks, means, spreads = zip(*points, strict=True)
     line, = axes.plot(clicks, means, _STYLES[field], marker="o", markersize=3,
-                      color=f"C{i % 10}", label=f"{method} ({field})")
+                      color=palette(methods.index(method) % 20),
+                      label=f"{method} ({field})")
     axes.fill_between(clicks, [m - s for m, s in zip(means, spreads, strict=True)],
                       [m + s for m, s in zip(means, spreads, strict=True)],
                       color=line.get_color(), alpha=0.12, linewidth=0)

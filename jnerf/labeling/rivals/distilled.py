@@ -31,25 +31,17 @@ from jnerf.structs import Batch, Entities
 class FeatureField(nn.Module):
   """`points [N, S, 3] -> [N, S, F]`: a hash grid and one hidden layer.
 
-  space: what it covers; channels: F; width: hidden units; the others as in `HashGrid`.
+  space: what it covers; channels: F; encoding: of its own; width: hidden units.
   """
 
   space: Space
   channels: int
-  num_levels: int = 8
-  features_per_level: int = 4
-  log2_table_size: int = 16
-  coarsest: int = 16
-  finest: int = 512
-  interpolation: str = "tetrahedral"
+  encoding: HashGrid
   width: int = 128
 
   @nn.compact
   def __call__(self, points):
-    encoded = HashGrid(
-        self.num_levels, self.features_per_level, self.log2_table_size, self.coarsest,
-        self.finest, self.interpolation, name="encoding")(
-            self.space.unit_cube(points).reshape(-1, 3))
+    encoded = self.encoding(self.space.unit_cube(points).reshape(-1, 3))
     hidden = nn.relu(nn.Dense(self.width, name="trunk")(encoded))
     features = nn.Dense(self.channels, name="features")(hidden)
     return features.reshape(*points.shape[:2], -1)

@@ -33,7 +33,7 @@ from jnerf.scenes.features.principal_components import principal_directions
 from jnerf.structs import FeatureMaps
 
 # What a damaged .npz raises.
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError,
+NPZ_DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError,
            NotImplementedError, RuntimeError, SyntaxError, zipfile.BadZipFile)
 _FORMAT = 1  # a part of the digest: another one makes all features anew
 
@@ -196,7 +196,7 @@ def _read(path: pathlib.Path) -> _View | None:
           archive[field.name] for field in dataclasses.fields(_View))
     whole = features.ndim == 3 and features.dtype == np.float16 and extent.shape == (4,)
     view = _View(features, tuple(extent.tolist()), float(seconds), float(share))
-  except _DAMAGE:
+  except NPZ_DAMAGE:
     return None
   return view if whole else None
 

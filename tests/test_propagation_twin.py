@@ -1,0 +1,42 @@
+"""One render for all classes against the paper code's loop: perturb, render, compare."""
+
+import pathlib
+import runpy
+
+import jax
+import numpy as np
+import tiny_models
+
+from jnerf.labeling.assignment import label_map, paper_recipe
+from jnerf.labeling.paper_recipe import normalize_view
+from jnerf.labeling.views import ViewRenderer, rows_of
+from jnerf.scenes import cameras
+from jnerf.shaping.contrast import Recipe
+
+BENCH = pathlib.Path(__file__).parents[1] / "experiments" / "bench_labels.py"
+WIDTH, HEIGHT = 16, 12
+
+
+def test_labels_of_one_render_are_those_of_a_render_per_class():
+  model = tiny_models.grid()
+  params = tiny_models.lively_params(model)
+  rays = cameras.view_rays(
+      cameras.look_at((0.2, 2.0, 0.3), (0, 0, 0)),
+      cameras.pinhole_from_fov(WIDTH, HEIGHT, 60.0), (WIDTH, HEIGHT), tiny_models.NEAR,
+      tiny_models.FAR)
+  renderer = ViewRenderer(model, Recipe(), chunk=64, samples=True)
+  class_ids = np.array([3, 4, 7, 9])
+  clicked = renderer.entities(params, rows_of(rays, np.array([5, 60, 100, 180])))
+  method = paper_recipe(0.1)
+  state = method.fit(clicked, class_ids, class_ids)
+  flat, = renderer.map(params, rays, lambda entities: method.scores(state, entities))
+  found = label_map(method.finish(flat.reshape(HEIGHT, WIDTH, -1)), class_ids)
+  directions = np.asarray(state.columns).T.reshape(len(class_ids), -1, 3)
+  before = jax.tree.map(np.copy, params)
+  responses = runpy.run_path(str(BENCH))["literal_loop"](
+      renderer, params, rays, directions, step=0.1, size=(WIDTH, HEIGHT))
+  np.testing.assert_allclose(flat.reshape(responses.shape), responses, atol=1e-6)
+  expected = label_map(normalize_view(responses), class_ids)
+  np.testing.assert_array_equal(found, expected)
+  assert len(np.unique(expected)) > 1
+  jax.tree.map(np.testing.assert_array_equal, params, before)  # no network was moved
