@@ -124,14 +124,14 @@ def _features() -> ConfigDict:
 def _regions() -> ConfigDict:
   regions = ConfigDict()
   regions.num_cells = 128  # along each side of the space, where surface is looked for
-  regions.num_regions = 6000  # about; labelling solves for their square
-  regions.color_scale = 0.05  # of RGB in [0, 1]: what ends a region
-  regions.feature_scale = 0.2  # of 1 - cosine
+  regions.num_regions = 8000  # about; labelling solves for their square
+  regions.color_scale = 0.03  # of RGB in [0, 1]: what ends a region
+  regions.feature_scale = 1.0  # of 1 - cosine
   regions.walk_color_scale = 0.2  # what a walk from region to region shuns
   regions.walk_feature_scale = 0.4
   regions.reach = 0.99  # of a walk: 1 / (1 - reach) steps on average
   regions.num_channels = 32  # of the walk's embedding, by which pairs are chosen
-  regions.feature_weight = 0.4  # of visual features beside the walk
+  regions.feature_weight = 1.0  # of visual features beside the walk
   return regions
 
 
@@ -185,8 +185,8 @@ def _label() -> ConfigDict:
   label.dimensions = ("2d",)  # also 3d: surface points that the test depth shows
   label.bandwidth = 0.02  # of the cosine kernel, in units of cosine
   label.ridge = 0.3  # of bayes and regions: noise over prior variance
-  label.area_prior = 0.5  # of regions: how much a class's area counts; 0: not at all
-  label.gradient_weight = 0.3  # of regions: gradients beside the walk over surfaces
+  label.area_prior = 1.0  # of regions: power of a class's area in its prior; 0: none
+  label.gradient_weight = 0.5  # of regions: gradients beside the walk over surfaces
   label.paper_step = 0.1  # t of the paper's finite nudge
   # mean_gradient | mean_response | k_means | adaptive: what the paper's nudge follows
   label.directions = "mean_gradient"

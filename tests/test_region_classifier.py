@@ -27,8 +27,8 @@ def entities(num, seed=1):
 
 def method(**options):
   return rc.region_classifier(
-      GRID, lambda points: points, make_kernel(), np.ones(R), ridge=RIDGE,
-      gradient_weight=WEIGHT, **options)
+      GRID, lambda points: points, make_kernel(), ridge=RIDGE, gradient_weight=WEIGHT,
+      **options)
 
 
 def region(some):
@@ -101,24 +101,46 @@ def test_probabilities_follow_scores_and_know_what_they_do_not():
   assert state.spread[clicked].max() < state.spread[far]
 
 
-def test_areas_are_those_of_certain_scores():
-  member = np.array([0, 0, 1, 2, 2, 2, 2, 2])
-  areas = np.arange(1.0, R + 1)
-  shares = rc.class_areas(jnp.asarray(5.0 * np.eye(3)[member]), jnp.asarray(areas), 0.5)
-  expected = [areas[member == c].sum() / areas.sum() for c in range(3)]
-  np.testing.assert_allclose(shares, expected, atol=2e-4)
+def literal_shares(scores, power):
+  """Expectation maximisation of classes' shares, step by step."""
+  temperature = rc.TEMPERATURE * np.std(scores - scores.mean(axis=1, keepdims=True))
+  shares = np.full(scores.shape[1], 1 / scores.shape[1])
+  for _ in range(rc.NUM_ROUNDS):
+    likely = np.exp(scores / temperature) * shares**power
+    shares = np.mean(likely / likely.sum(axis=1, keepdims=True), axis=0) + 1e-4
+  return shares, temperature
 
 
-@pytest.mark.parametrize("power", [0.0, 0.5])
-def test_the_area_prior_favours_what_is_large(power):
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_the_area_prior_is_that_of_the_literal_loop(power):
+  scores = np.random.default_rng(6).normal(size=(50, 4)) + [0, 0.5, 1, 0]
+  shares, temperature = literal_shares(scores, power)
+  np.testing.assert_allclose(rc.log_area_prior(jnp.asarray(scores, jnp.float32), power),
+                             temperature * power * np.log(shares), atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_unit_of_scores_does_not_matter_to_the_areas(scale):
+  scores = np.random.default_rng(7).normal(size=(60, 3)).astype(np.float32)
+  np.testing.assert_allclose(rc.log_area_prior(jnp.asarray(scale * scores)) / scale,
+                             rc.log_area_prior(jnp.asarray(scores)), rtol=1e-3)
+
+
+def test_scores_that_say_nothing_give_no_class_more_area():
+  prior = np.asarray(rc.log_area_prior(jnp.zeros((20, 3))))
+  assert np.isfinite(prior).all() and np.ptp(prior) == 0
+
+
+def test_what_the_unlabelled_pixels_show_most_of_gains():
   clicks, test = entities(3), entities(40, seed=5)
-  areas = np.where(np.arange(R) == region(clicks)[0], 1000.0, 1.0)
-  some = rc.region_classifier(
-      GRID, lambda points: points, make_kernel(), areas, ridge=RIDGE,
-      gradient_weight=WEIGHT, area_prior=power)
-  plain, state = (one.fit(clicks, CLASSES, CLASSES) for one in (method(), some))
-  gain = np.asarray(some.scores(state, test)) - np.asarray(method().scores(plain, test))
-  if power == 0:
-    np.testing.assert_allclose(gain, 0, atol=1e-6)
-  else:
-    assert (gain[:, 0] > gain[:, 1]).all() and (gain[:, 0] > gain[:, 2]).all()
+  alike = jax.tree.map(lambda leaf: np.repeat(leaf[:1], 200, axis=0), clicks)
+  some = method(area_prior=1.0)
+  plain = some.fit(clicks, CLASSES, CLASSES)
+  state = some.adapt(plain, alike)
+  gain = np.asarray(some.scores(state, test)) - np.asarray(some.scores(plain, test))
+  np.testing.assert_allclose(gain, np.broadcast_to(gain[:1], gain.shape), atol=1e-5)
+  assert gain[0, 0] > gain[0, 1] and gain[0, 0] > gain[0, 2]
+
+
+def test_without_an_area_prior_nothing_is_learnt_from_unlabelled_pixels():
+  assert method().adapt is None

@@ -4,7 +4,9 @@ import pytest
 
 from jnerf.evaluating.tables import (
   aggregate,
+  aggregate_calibration,
   benchmark_table,
+  calibration_table,
   format_table,
   label_table,
   quality_table,
@@ -83,7 +85,7 @@ def test_a_readme_that_cannot_be_filled_says_why(readme, message):
 def test_benchmark_table_has_a_line_a_method_and_marks_the_best():
   def group(method, protocol, miou, pairs=None, field="plain", dimension="2d"):
     return {"method": method, "field": field, "pairs": pairs, "protocol": protocol,
-            "dimension": dimension, "miou": miou}
+            "dimension": dimension, "miou": miou, "miou_all": (miou[0] / 2, None)}
 
   groups = [group("knn", "sparse", (0.2, 0.01)), group("knn", "dense", (0.5, None)),
             group("regions", "sparse", (0.3, 0.02), "dino", "shaped"),
@@ -96,3 +98,17 @@ def test_benchmark_table_has_a_line_a_method_and_marks_the_best():
   assert table == [["plain", "", "knn", "0.200 ± 0.010", "**0.500**"],
                    ["shaped", "dino", "regions", "**0.300 ± 0.020**", ""],
                    ["shaped-oracle", "oracle", "regions", "0.900 ± 0.020", ""]]
+  short = benchmark_table(groups, "2d", "miou_all", ["dense"], markdown=False)
+  assert [line.split() for line in short.splitlines()[2:]] == [["plain", "knn", "0.250"]]
+
+
+def test_calibration_is_averaged_over_seeds_and_laid_out_by_protocol():
+  rows = [{"method": "bayes", "field": "plain", "pairs": None, "protocol": protocol,
+           "seed": seed, "ece": ece}
+          for protocol, seed, ece in (("sparse", 0, 0.1), ("sparse", 1, 0.3),
+                                      ("dense", 0, 0.05))]
+  groups = aggregate_calibration(rows)
+  assert [(g["protocol"], g["seeds"]) for g in groups] == [("sparse", 2), ("dense", 1)]
+  table = calibration_table(groups, markdown=False).splitlines()
+  assert table[0].split() == ["field", "pairs", "method", "sparse", "dense"]
+  assert table[2].split() == ["plain", "bayes", "0.20", "0.05"]

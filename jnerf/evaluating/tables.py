@@ -58,19 +58,21 @@ def label_table(rows: Sequence[Mapping], markdown: bool = True) -> str:
   return format_table(header, lines, markdown)
 
 
-def benchmark_table(groups: Sequence[Mapping], dimension: str,
-                    markdown: bool = True) -> str:
-  """mIoU of every method, a line each, under every protocol, a column each.
+def benchmark_table(groups: Sequence[Mapping], dimension: str, score: str = "miou",
+                    protocols: Sequence[str] = (), markdown: bool = True) -> str:
+  """A score of every method, a line each, under every protocol, a column each.
 
   groups: as `aggregate` returns them; those of `dimension` are shown. The largest mean
   of a column that was not trained on ground truth is in bold.
+  score: of `SCORES`; protocols: the columns, () for all.
   """
-  shown = [group for group in groups if group["dimension"] == dimension]
+  shown = [group for group in groups if group["dimension"] == dimension
+           and group["protocol"] in (protocols or [group["protocol"]])]
   protocols = list(dict.fromkeys(group["protocol"] for group in shown))
   cells = {}
   for group in shown:
     key = group["field"], group["pairs"] or "", group["method"]
-    cells.setdefault(key, {})[group["protocol"]] = group["miou"]
+    cells.setdefault(key, {})[group["protocol"]] = group[score]
   best = {protocol: max((scores[protocol][0] for key, scores in cells.items()
                          if protocol in scores and key[1] != "oracle"), default=None)
           for protocol in protocols}
@@ -84,6 +86,32 @@ def benchmark_table(groups: Sequence[Mapping], dimension: str,
       ["field", "pairs", "method", *protocols],
       [[*key, *(cell(scores, protocol) for protocol in protocols)]
        for key, scores in cells.items()], markdown)
+
+
+def aggregate_calibration(rows: Sequence[Mapping]) -> list[dict]:
+  """Rows of metrics.json `calibration`, their `ece` averaged over seeds."""
+  keys = ("protocol", "field", "pairs", "method")
+  groups: dict[tuple, list[float]] = {}
+  for row in rows:
+    groups.setdefault(tuple(row[key] for key in keys), []).append(row["ece"])
+  return [{**dict(zip(keys, group, strict=True)), "seeds": len(errors),
+           "ece": float(np.mean(errors))} for group, errors in groups.items()]
+
+
+def calibration_table(groups: Sequence[Mapping], markdown: bool = True) -> str:
+  """Expected calibration error, a line a method and field, a column a protocol.
+
+  groups: as `aggregate_calibration` returns them.
+  """
+  protocols = list(dict.fromkeys(group["protocol"] for group in groups))
+  lines: dict[tuple, dict[str, str]] = {}
+  for group in groups:
+    line = lines.setdefault((group["field"], group["pairs"] or "", group["method"]), {})
+    line[group["protocol"]] = f"{group['ece']:.2f}"
+  return format_table(
+      ["field", "pairs", "method", *protocols],
+      [[*key, *(line.get(protocol, "") for protocol in protocols)]
+       for key, line in lines.items()], markdown)
 
 
 def quality_table(metrics: Mapping, markdown: bool = True) -> str:

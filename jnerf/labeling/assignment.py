@@ -1,8 +1,9 @@
 """From labelled gradients to a class for every pixel: methods, one interface.
 
-An `Assignment` has three steps. `fit` sees the labelled entities; `scores` works
-one by one, so a view may come in chunks and its gradients need not be kept;
-`finish` sees the scores of a whole view (most methods have nothing to do there).
+An `Assignment` has four steps. `fit` sees the labelled entities; `adapt`, where a method
+has it, unlabelled ones; `scores` works one by one, so a view may come in chunks and its
+gradients need not be kept; `finish` sees the scores of a whole view (most methods have
+nothing to do there).
 `label_map` then takes the best class of each pixel.
 
 Notation: `J [N, P]` gradients of N rays, K classes with `class_ids [K]`.
@@ -39,6 +40,8 @@ class Assignment:
   scores: `(state, entities (N)) -> [N, K]`, higher is better; pure, to be jitted.
   probabilities: `(state, entities (N)) -> [N, K]` of the classes, as `scores`; None
     where a method tells none.
+  adapt: `(state, entities (N)) -> state`, from unlabelled pixels of the training views;
+    None where a method learns nothing from them.
   finish: `[H, W, K] -> [H, W, K]`, on one view's scores; -inf drops a class.
   needs_samples: `scores` reads `weights, hidden, logits` of the rays' samples.
   needs_features: `fit` and `scores` read the photographs' features.
@@ -48,6 +51,7 @@ class Assignment:
   fit: Callable[[Entities, Array, Array], Any]
   scores: Callable[[Any, Entities], Array]
   probabilities: Callable[[Any, Entities], Array] | None = None
+  adapt: Callable[[Any, Entities], Any] | None = None
   finish: Callable[[Array], Array] = lambda scores: scores
   needs_samples: bool = False
   needs_features: bool = False

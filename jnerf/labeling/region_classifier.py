@@ -12,9 +12,10 @@ row for each region, and a linear function of the gradient: a click costs a smal
 and labelling a view one look-up and one matrix product.
 
 Clicks do not tell how large a class is: one for the switch, one for the wall, and every
-pixel that is a little like a switch becomes one. So the share of each class in all that
-the training views see is estimated from the scores themselves, by expectation
-maximisation over the regions, and counts as its prior.
+pixel that is a little like a switch becomes one. So the share of each class in what the
+training views see is estimated from the scores of unlabelled pixels, by expectation
+maximisation (Saerens et al. 2002, Adjusting the Outputs of a Classifier to New a Priori
+Probabilities), and counts as its prior.
 
 Targets, weights of labels and probabilities are those of `bayes`, the same process in
 its primal form over gradients alone.
@@ -36,7 +37,9 @@ from jnerf.labeling.response import unit_response
 from jnerf.shaping.regions import region_at
 from jnerf.structs import Array
 
-TEMPERATURE = 0.1  # of scores, where they become shares of a region's area
+# Of scores in the softmax that classes' areas are estimated with, in units of their own
+# standard deviation, which grows with the number of clicks.
+TEMPERATURE = 0.5
 NUM_ROUNDS = 10  # of estimating classes' areas from scores and scores from areas
 
 # Scale of scores in the softmax where all is known; more where little is. Calibrated on
@@ -70,17 +73,17 @@ class _Observations:
   counts: np.ndarray
 
 
-def region_classifier(grid, unit_cube: Callable, kernel: np.ndarray, areas, *,
-                      ridge: float, gradient_weight: float, area_prior: float = 0.0,
+def region_classifier(grid, unit_cube: Callable, kernel: np.ndarray, *, ridge: float,
+                      gradient_weight: float, area_prior: float = 0.0,
                       balance: float = 0.5) -> Assignment:
   """The method; arguments as in the module's docstring.
 
   grid: `[n, n, n]` region of every cell; unit_cube: of the space that it divides.
-  kernel: `[R, R]`, on the host; areas: `[R]` in any unit.
+  kernel: `[R, R]`, on the host.
   ridge: noise variance over prior variance; balance: see `bayes`.
   area_prior: power of the classes' areas in their prior: 0 all alike, 1 as they are.
   """
-  grid, areas = jnp.asarray(grid), jnp.asarray(areas)
+  grid = jnp.asarray(grid)
   regions_of = jax.jit(lambda points: region_at(grid, unit_cube(points)))
 
   def fit(entities, labels, class_ids):
@@ -89,9 +92,13 @@ def region_classifier(grid, unit_cube: Callable, kernel: np.ndarray, areas, *,
     points = np.pad(entities.points, ((0, -num % PADDED), (0, 0)))
     seen = _merge(np.asarray(regions_of(points))[:num], np.asarray(entities.J),
                   np.asarray(labels))
-    state = _posterior(seen, np.asarray(class_ids), kernel, ridge, gradient_weight,
-                       balance)
-    return _with_area_prior(state, areas, area_prior)
+    return _posterior(seen, np.asarray(class_ids), kernel, ridge, gradient_weight,
+                      balance)
+
+  @jax.jit
+  def adapt(state, unlabelled):
+    prior = log_area_prior(scores(state, unlabelled), area_prior)
+    return state.replace(bias=state.bias + prior)
 
   def scores(state, entities):
     of_regions = state.table[region_at(grid, unit_cube(entities.points))]
@@ -101,30 +108,27 @@ def region_classifier(grid, unit_cube: Callable, kernel: np.ndarray, areas, *,
     spread = state.spread[region_at(grid, unit_cube(entities.points))]
     return jax.nn.softmax(scores(state, entities) / spread[:, None], axis=-1)
 
-  return Assignment(fit, scores, probabilities)
+  return Assignment(fit, scores, probabilities,
+                    adapt=adapt if area_prior else None)
 
 
-@jax.jit
-def class_areas(scores, areas, power):
-  """`[K]` share of each class in all that is seen, from scores `[R, K]` of regions.
+def log_area_prior(scores, power: float = 1.0):
+  """`[K]` what the classes' areas add to scores, from those of N pixels `[N, K]`.
 
-  areas: `[R]`; power: of the shares in the prior that they are estimated with.
+  power: of the shares in the prior, those that are found and those they rest on.
   """
-  weights = areas / jnp.sum(areas)
+  spread = jnp.std(scores - jnp.mean(scores, axis=1, keepdims=True))
+  temperature = TEMPERATURE * jnp.maximum(spread, 1e-6)
   num_classes = scores.shape[1]
 
   def estimate(_, shares):
     prior = power * jnp.log(shares)
-    return weights @ jax.nn.softmax(scores / TEMPERATURE + prior[None], axis=1) + 1e-4
+    return jnp.mean(jax.nn.softmax(scores / temperature + prior[None], axis=1),
+                    axis=0) + 1e-4
 
-  return jax.lax.fori_loop(0, NUM_ROUNDS, estimate,
-                           jnp.full(num_classes, 1 / num_classes))
-
-
-@jax.jit
-def _with_area_prior(state: RegionState, areas, power) -> RegionState:
-  shares = class_areas(state.table + state.bias[None], areas, power)
-  return state.replace(bias=state.bias + TEMPERATURE * power * jnp.log(shares))
+  shares = jax.lax.fori_loop(0, NUM_ROUNDS, estimate,
+                             jnp.full(num_classes, 1 / num_classes, scores.dtype))
+  return temperature * power * jnp.log(shares)
 
 
 def _merge(region, J, labels) -> _Observations:

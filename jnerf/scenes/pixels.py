@@ -161,3 +161,17 @@ def gather_batch(data: PixelData, pixels, xnp=jnp, background=None) -> Batch:
       rays=rays, rgb=rgb, features=features(), labels=of_pixels(data.labels),
       distance=of_pixels(data.distance), normals=on_grid(data.normals),
       segments=of_pixels(data.segments), background=background)
+
+
+def random_pixels(scene: Scene, num: int, seed: int) -> np.ndarray:
+  """`[<= num, 3]` (view, row, column), different random pixels of the training views.
+
+  None where the scene's mask leaves pixels out.
+  """
+  shape = (len(scene.train), *scene.images.shape[1:3])
+  free = (np.arange(np.prod(shape)) if scene.mask is None
+          else np.flatnonzero(scene.mask[scene.train]))
+  rng = np.random.default_rng(seed)
+  chosen = rng.choice(free, min(num, len(free)), replace=False)
+  view, row, column = np.unravel_index(chosen, shape)
+  return np.stack([scene.train[view], row, column], axis=1)

@@ -25,7 +25,7 @@ from jnerf.labeling.views import ViewRenderer
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.calibration import calibration_rows
 from jnerf.stages.labels import LabelSet
-from jnerf.stages.rivals import Method, features_of_pixels, jitted, make_rivals
+from jnerf.stages.rivals import Method, features_of_pixels, make_rivals, our_methods
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
 from jnerf.structs import Entities, Scene
@@ -110,54 +110,61 @@ class FieldResult:
 
 def evaluate_fields(session: Session, sets: list[LabelSet]) -> dict[str, FieldResult]:
   """Evaluates every trained field on all test views."""
-  renderer = labels_lib.view_renderer(session)
-  methods = {name: Method(jitted(method))
-             for name, method in labels_lib.assignments(session).items()}
-  results = {}
+  methods, results = our_methods(session), {}
   for field, stage in session.fields.items():
-    if not session.workdir.is_done(stage):
-      continue
-    print(f"evaluate: {field} field on {len(session.scene.test)} test views", flush=True)
-    params = trained_params(session, stage)
-    used, features_fn = methods, None
-    if field == "plain" and sets:
-      used = methods | make_rivals(session, params)
-    if any(method.assignment.needs_features for method in used.values()):
-      features_fn = functools.partial(features_of_pixels, session)
-    renderer = dataclasses.replace(renderer, samples=any(
-        method.assignment.needs_samples for method in used.values()))
-    labelers = _fit_labelers(session.scene, renderer, params, sets, used, features_fn)
-    results[field] = _evaluate_field(
-        session.scene, renderer, params, labelers, field=field,
-        pairs=labels_lib.pairs_name(session, field), features_fn=features_fn,
-        dimensions=session.config.label.dimensions)
+    if session.workdir.is_done(stage):
+      rivals = make_rivals(session) if field == "plain" and sets else {}
+      results[field] = evaluate_field(session, sets, field, methods | rivals)
   return results
 
 
-def _fit_labelers(scene: Scene, renderer: ViewRenderer, params, sets: list[LabelSet],
-                  methods: dict[str, Method], features_fn) -> list[Labeler]:
+def evaluate_field(session: Session, sets: list[LabelSet], field: str,
+                   methods: dict[str, Method]) -> FieldResult:
+  """Evaluates one field, named as in `session.fields`, and the methods on it."""
+  print(f"evaluate: {field} field on {len(session.scene.test)} test views", flush=True)
+  params = trained_params(session, session.fields[field])
+  needs = [method.assignment for method in methods.values()]
+  features_fn = None
+  if any(assignment.needs_features for assignment in needs):
+    features_fn = functools.partial(features_of_pixels, session)
+  renderer = dataclasses.replace(
+      labels_lib.view_renderer(session),
+      samples=any(assignment.needs_samples for assignment in needs))
+  labelers = _fit_labelers(session, renderer, params, sets, methods, features_fn)
+  return _score_field(
+      session.scene, renderer, params, labelers, field=field,
+      pairs=labels_lib.pairs_name(session, field), features_fn=features_fn,
+      dimensions=session.config.label.dimensions)
+
+
+def _fit_labelers(session: Session, renderer: ViewRenderer, params,
+                  sets: list[LabelSet], methods: dict[str, Method],
+                  features_fn) -> list[Labeler]:
   """All methods fitted to all sets, from one render of all labelled pixels."""
   if not sets:
     return []
+  scene = session.scene
   pixels = np.concatenate([label_set.labels.pixels for label_set in sets])
   clicked = renderer.entities(params, views.rays_of_pixels(scene, pixels),
                               features=features_fn and features_fn(pixels))
+  adapt = labels_lib.adaptation(
+      session, renderer, params, (method.assignment for method in methods.values()))
   labelers, end = [], 0
   for label_set in sets:
     start, end = end, end + len(label_set.labels.class_ids)
     part = views.rows_of(clicked, slice(start, end))
     for name, method in methods.items():
       began, assignment = time.perf_counter(), method.assignment
-      state = jax.block_until_ready(assignment.fit(
-          part, label_set.labels.class_ids, np.array(label_set.labels.classes)))
+      state = jax.block_until_ready(adapt(assignment, assignment.fit(
+          part, label_set.labels.class_ids, np.array(label_set.labels.classes))))
       labelers.append(Labeler(label_set, name, assignment, state,
                               time.perf_counter() - began, method.origin))
   return labelers
 
 
-def _evaluate_field(scene: Scene, renderer: ViewRenderer, params,
-                    labelers: list[Labeler], *, field: str, pairs: str | None,
-                    dimensions: Sequence[str], features_fn=None) -> FieldResult:
+def _score_field(scene: Scene, renderer: ViewRenderer, params, labelers: list[Labeler],
+                 *, field: str, pairs: str | None, dimensions: Sequence[str],
+                 features_fn=None) -> FieldResult:
   """Renders the test views once and scores colour, depth and labels.
 
   features_fn: `pixels [N, 3] -> [N, F]`, where a labeler needs features.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -16,16 +17,19 @@ from jnerf.evaluating.protocols import (
   labels_to_clicks,
   parse_protocol,
 )
+from jnerf.labeling import views
 from jnerf.labeling.assignment import Assignment, make_assignment
 from jnerf.labeling.region_classifier import region_classifier
 from jnerf.labeling.views import ViewRenderer
 from jnerf.scenes.clicks import labelled_pixels, read_clicks, write_clicks
+from jnerf.scenes.pixels import random_pixels
 from jnerf.shaping.contrast import RGB_KERNEL
 from jnerf.stages.regions import region_kernel
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
 from jnerf.structs import Scene
 
+NUM_UNLABELLED = 4096  # pixels from which methods learn how much there is of what
 CLICKS_FILE = "file"  # the "protocol" of a user's own clicks
 
 
@@ -153,9 +157,27 @@ def assignment(session: Session, method: str) -> Assignment:
   regions, kernel = region_kernel(
       session, functools.partial(trained_params, session, "fit"))
   return region_classifier(
-      regions.grid, session.space.unit_cube, kernel, regions.counts,
+      regions.grid, session.space.unit_cube, kernel,
       ridge=settings.ridge, gradient_weight=settings.gradient_weight,
       area_prior=settings.area_prior)
+
+
+def adaptation(session: Session, renderer: ViewRenderer, params,
+               methods: Iterable[Assignment]) -> Callable[[Assignment, Any], Any]:
+  """`(assignment, state) -> state` that has seen what no label is given for.
+
+  renderer, params: of the field that labels. methods: those that will be asked for;
+  random pixels of the training views are rendered where any of them adapts.
+  """
+  unlabelled = None
+  if any(method.adapt for method in methods):
+    pixels = random_pixels(session.scene, NUM_UNLABELLED, session.config.seed)
+    unlabelled = renderer.entities(params, views.rays_of_pixels(session.scene, pixels))
+
+  def adapt(method: Assignment, state):
+    return method.adapt(state, unlabelled) if method.adapt else state
+
+  return adapt
 
 
 def tells_probabilities(session: Session) -> bool:

@@ -40,9 +40,11 @@ def propagate(session: Session) -> str:
   labels, renderer = label_set.labels, labels_lib.view_renderer(session)
   params = trained_params(session, "shape")
   clicked = renderer.entities(params, views.rays_of_pixels(scene, labels.pixels))
+  assignment = labels_lib.assignment(session, settings.primary)
   labeler = ViewLabeler.fit(
-      labels_lib.assignment(session, settings.primary), clicked, labels.class_ids,
-      labels.classes, settings.min_confidence, label_set.classes_of)
+      assignment, clicked, labels.class_ids, labels.classes, settings.min_confidence,
+      label_set.classes_of,
+      adapt=labels_lib.adaptation(session, renderer, params, [assignment]))
   name = f"shaped-{settings.primary}"
   session.workdir.forget(["propagate"])
   chosen = scene.test if settings.views == "test" else range(len(scene.frames))
@@ -76,11 +78,14 @@ class ViewLabeler:
 
   @classmethod
   def fit(cls, assignment: Assignment, entities, labels, classes, min_confidence: float,
-          classes_of=lambda predicted: predicted) -> ViewLabeler:
-    """Learns from labelled entities; arguments as of `Assignment.fit`."""
+          classes_of=lambda predicted: predicted, *, adapt) -> ViewLabeler:
+    """Learns from labelled entities; arguments as of `Assignment.fit`.
+
+    adapt: of `labels.adaptation`.
+    """
     class_ids = np.array(classes)
-    return cls(assignment, assignment.fit(entities, labels, class_ids), class_ids,
-               min_confidence, classes_of)
+    state = adapt(assignment, assignment.fit(entities, labels, class_ids))
+    return cls(assignment, state, class_ids, min_confidence, classes_of)
 
   def write_views(self, renderer: ViewRenderer, params, scene: Scene,
                   chosen: Iterable[int], labels: pathlib.Path,

@@ -10,10 +10,10 @@ from jnerf.labeling import bayes, views
 from jnerf.labeling.next_click import propose_clicks
 from jnerf.labeling.views import ViewRenderer
 from jnerf.scenes.clicks import full_resolution_xy
+from jnerf.scenes.pixels import random_pixels
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.labels import LabelSet
 from jnerf.stages.session import Session
-from jnerf.structs import Scene
 
 POOL = 4096  # random pixels of the training views that are to be told apart
 CANDIDATES = 1024  # of those, that may be proposed
@@ -40,7 +40,7 @@ def write_proposals(session: Session, renderer: ViewRenderer, params,
     print(f"propagate: no proposals of clicks, gradients of {J.shape[1]} parameters are "
           f"more than {MAX_PARAMS}; sketch them by shape.jacobian=sketch")
     return
-  pixels = pool_pixels(scene, POOL, session.config.seed)
+  pixels = random_pixels(scene, POOL, session.config.seed)
   pool = renderer.gradients(params, views.rays_of_pixels(scene, pixels))
   state = bayes.fit_bayes(J, labels.class_ids, np.array(labels.classes),
                           ridge=settings.ridge)
@@ -58,17 +58,3 @@ def write_proposals(session: Session, renderer: ViewRenderer, params,
         "name": names.get(class_id, f"class {class_id}"),
         "probability": float(np.max(of_classes)), "settles": float(share)})
   write_json(path, {"proposals": proposals})
-
-
-def pool_pixels(scene: Scene, num: int, seed: int) -> np.ndarray:
-  """`[<= num, 3]` (view, row, column), different random pixels of the training views.
-
-  None where the scene's mask leaves pixels out.
-  """
-  shape = (len(scene.train), *scene.images.shape[1:3])
-  free = (np.arange(np.prod(shape)) if scene.mask is None
-          else np.flatnonzero(scene.mask[scene.train]))
-  rng = np.random.default_rng(seed)
-  chosen = rng.choice(free, min(num, len(free)), replace=False)
-  view, row, column = np.unravel_index(chosen, shape)
-  return np.stack([scene.train[view], row, column], axis=1)

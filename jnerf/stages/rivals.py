@@ -20,7 +20,9 @@ from jnerf.labeling.assignment import Assignment
 from jnerf.labeling.rivals import distilled, neighbours, on_features, semantic_head
 from jnerf.scenes import pixels
 from jnerf.scenes.features.precomputed_features import sample_features
+from jnerf.stages import labels as labels_lib
 from jnerf.stages.session import Session
+from jnerf.stages.training import trained_params
 from jnerf.structs import Batch
 from jnerf.training import devices
 from jnerf.training import state as state_lib
@@ -46,12 +48,16 @@ class Method:
   origin: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
 
 
-def make_rivals(session: Session, params) -> dict[str, Method]:
-  """The rivals in `label.rivals`, in that order.
+def our_methods(session: Session) -> dict[str, Method]:
+  """The methods in `label.methods`, in that order."""
+  return {name: Method(jitted(method))
+          for name, method in labels_lib.assignments(session).items()}
 
-  params: of the fitted field.
-  """
+
+def make_rivals(session: Session) -> dict[str, Method]:
+  """The rivals in `label.rivals`, in that order; they need the fitted field."""
   names, made = session.config.label.rivals, {}
+  params = trained_params(session, "fit") if names else None
   if any(name.startswith("features") for name in names):
     made |= _methods("none", session.features.source, on_features.feature_rivals(
         "features", on_features.photo_features, needs_features=True))

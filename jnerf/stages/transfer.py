@@ -49,10 +49,11 @@ def transfer(session: Session, kept: LabelSession) -> str:
   renderer = dataclasses.replace(labels_lib.view_renderer(session),
                                  background=kept.background)
   params = trained_params(session, "shape")
+  assignment = labels_lib.assignment(session, settings.primary)
   labeler = ViewLabeler.fit(
-      labels_lib.assignment(session, settings.primary),
-      renderer.entities(params, kept.clicked), kept.labels,
-      sorted({int(c) for c in kept.labels if c > 0}), settings.min_confidence)
+      assignment, renderer.entities(params, kept.clicked), kept.labels,
+      sorted({int(c) for c in kept.labels if c > 0}), settings.min_confidence,
+      adapt=labels_lib.adaptation(session, renderer, params, [assignment]))
   name = f"{scene.name}-shaped-{settings.primary}"
   chosen = scene.test if settings.views == "test" else range(len(scene.frames))
   print(f"propagate: {len(kept.labels)} labelled pixels of {settings.session} to "
