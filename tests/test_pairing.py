@@ -150,6 +150,7 @@ def test_the_whole_command_with_every_option(tmp_path, monkeypatch):
 
 def test_pixels_are_alike_as_their_regions_are(root, tmp_path):
   some = session(root, tmp_path)
+  some.config.regions.feature_weight = 0.4
   params, scene = some.initial_params("fit"), some.scene
   data = pairing.pair_data(some, params)
   found, of_pixels = regions.scene_regions(some, params)
