@@ -112,3 +112,16 @@ def test_calibration_is_averaged_over_seeds_and_laid_out_by_protocol():
   table = calibration_table(groups, markdown=False).splitlines()
   assert table[0].split() == ["field", "pairs", "method", "sparse", "dense"]
   assert table[2].split() == ["plain", "bayes", "0.20", "0.05"]
+
+
+def test_a_benchmark_s_short_table_leaves_out_methods_and_protocols():
+  groups = [{"field": "plain", "pairs": None, "method": method, "protocol": protocol,
+             "dimension": dimension, "miou": (0.25, None)}
+            for method in ("regions", "cosine") for protocol in ("sparse", "clicks-5")
+            for dimension in ("2d", "3d")]
+  text = update_readme("<!-- table:labels-x.short -->\n<!-- /table -->\n",
+                       {"labels-x": {"labels": groups}})
+  lines = [line for line in text.splitlines() if line.startswith("|")]
+  assert [cell.strip() for cell in lines[0].strip("|").split("|")] == [
+      "field", "pairs", "method", "sparse"]
+  assert len(lines) == 3 and "regions" in lines[2]

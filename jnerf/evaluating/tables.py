@@ -6,8 +6,9 @@ A README marks where a table stands; what is between the markers is generated:
     ...
     <!-- /table -->
 
-`room` is a key of the `metrics` given to `update_readme` (each value one
-metrics.json), `labels` or `quality` the kind of table.
+`room` is a key of the `metrics` given to `update_readme` (each value one metrics.json, or
+what experiments/benchmark_labels.py found), `labels`, `quality` or, of a benchmark,
+`short` the kind of table.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ import numpy as np
 
 GROUP_KEYS = ("protocol", "dimension", "field", "pairs", "method")
 SCORES = ("miou", "miou_all", "class_accuracy", "total_accuracy", "seconds")
+# A benchmark's short table has these columns, and not these lines.
+_SHORT_PROTOCOLS = ("sparse", "clicks-1", "clicks-3", "clicks-10", "dense")
+_LEFT_OUT = ("cosine", "mlp")
 _MARKED = re.compile(r"(<!-- table:([\w.-]+) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
 
 
@@ -149,7 +153,10 @@ def update_readme(readme_text: str, metrics: Mapping[str, Mapping]) -> str:
   metrics: scene name to its metrics.json. Raises ValueError for a marker that
   names no such scene or kind, or that is not closed, and where there is none.
   """
-  kinds = {"labels": lambda m: label_table(m["labels"]), "quality": quality_table}
+  kinds = {"labels": lambda m: label_table(m["labels"]), "quality": quality_table,
+           "short": lambda m: benchmark_table(
+               [group for group in m["labels"] if group["method"] not in _LEFT_OUT],
+               "2d", protocols=_SHORT_PROTOCOLS)}
 
   def replace(match):
     scene, _, kind = match[2].rpartition(".")
