@@ -11,6 +11,7 @@ import tiny_models
 
 from jnerf.fields.hash_grid import HashGrid
 from jnerf.labeling import bayes
+from jnerf.labeling.assignment import with_rows
 from jnerf.labeling.rivals import distilled, on_features, semantic_head
 from jnerf.labeling.rivals.neighbours import nearest_neighbours
 from jnerf.labeling.views import ViewRenderer
@@ -37,20 +38,25 @@ def photo_rivals():
                                     needs_features=True)
 
 
+def label(method, seen, labels, asked, chunk=8):
+  """Scores of `asked` after `seen`, a remainder of a chunk among them."""
+  seen, asked = (with_rows(method, some, chunk) for some in (seen, asked))
+  return method.scores(method.fit(seen, labels, CLASSES), asked)
+
+
 def unit(rows):
   return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-def test_nearest_prototype_of_features_equals_a_loop(monkeypatch):
-  monkeypatch.setattr(on_features, "CHUNK", 8)
+def test_nearest_prototype_of_features_equals_a_loop():
   method, (seen, labels), asked = photo_rivals()["features"], labelled(), entities(11, 1)
   expected = np.zeros((11, 3))
   for k, class_id in enumerate(CLASSES):
     rows = [unit(row) for row, label in zip(seen.features, labels) if label == class_id]
     for i, row in enumerate(asked.features):
       expected[i, k] = unit(row) @ unit(np.mean(rows, axis=0))
-  state = method.fit(seen, labels, CLASSES)
-  np.testing.assert_allclose(jax.jit(method.scores)(state, asked), expected, atol=1e-5)
+  found = label(method, seen, labels, asked)
+  np.testing.assert_allclose(found, expected, atol=1e-5)
   assert method.needs_features and not method.needs_samples
 
 
@@ -63,11 +69,11 @@ def test_probes_are_the_classifier_on_features_with_and_without_colour():
 
   for name, rows in (("features-probe", lambda some: some.features),
                      ("features-probe-color", colored)):
-    state = rivals[name].fit(seen, labels, CLASSES)
     expected = bayes.mean_scores(
         bayes.fit_bayes(rows(seen), labels, CLASSES, ridge=on_features.RIDGE),
         rows(asked))
-    np.testing.assert_allclose(rivals[name].scores(state, asked), expected, atol=1e-5)
+    np.testing.assert_allclose(label(rivals[name], seen, labels, asked), expected,
+                               atol=1e-5)
 
 
 def test_neighbours_equal_a_loop_and_know_no_units():
@@ -139,7 +145,7 @@ def test_distilled_features_approach_what_views_agree_on(params):
       needs_samples=True)
   labels = CLASSES[np.argmax(batch.features, axis=1)]
   assert rivals["distilled"].needs_samples
-  found, expected = (np.argmax(rival.scores(rival.fit(seen, labels, CLASSES), seen), 1)
+  found, expected = (np.argmax(label(rival, seen, labels, seen), axis=1)
                      for rival, seen in (
                          (rivals["distilled"], clicked),
                          (photo_rivals()["features"], Entities(features=batch.features))))

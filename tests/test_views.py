@@ -14,7 +14,7 @@ from jnerf.labeling.response import finite_response, linear_response
 from jnerf.scenes import cameras
 from jnerf.shaping import jacobians
 from jnerf.shaping.contrast import RGB_KERNEL, Recipe
-from jnerf.stages.evaluation import Labeler, _evaluate_field
+from jnerf.stages.evaluation import Labeler, _score_field
 from jnerf.stages.labels import LabelSet
 from jnerf.structs import Entities, Scene
 
@@ -117,7 +117,7 @@ def test_points_are_scored_where_depth_is_known(model, params):
   state = method.fit(renderer.entities(params, labelled), labels.class_ids,
                      np.array([1, 2]))
   labeler = Labeler(LabelSet("dense", 0, labels), "bayes", method, state)
-  result = _evaluate_field(scene, renderer, params, [labeler], field="plain", pairs=None,
+  result = _score_field(scene, renderer, params, [labeler], field="plain", pairs=None,
                            dimensions=("2d", "3d"))
   assert [row["dimension"] for row in result.rows] == ["2d", "3d"]
   rays = views.rays_of_view(scene, 1)
@@ -137,7 +137,7 @@ def test_masked_pixels_are_not_scored(model, params):
   renderer = views.ViewRenderer(model, Recipe(), chunk=64)
 
   def evaluated(scene):
-    return _evaluate_field(scene, renderer, params, [], field="plain", pairs=None,
+    return _score_field(scene, renderer, params, [], field="plain", pairs=None,
                            dimensions=("2d",))
 
   found = evaluated(scene.replace(mask=mask))

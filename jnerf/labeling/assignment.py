@@ -42,6 +42,8 @@ class Assignment:
     where a method tells none.
   adapt: `(state, entities (N)) -> state`, from unlabelled pixels of the training views;
     None where a method learns nothing from them.
+  rows: `entities (N) -> [N, D]` what this method alone takes for gradients, see
+    `with_rows`; None where it takes J.
   finish: `[H, W, K] -> [H, W, K]`, on one view's scores; -inf drops a class.
   needs_samples: `scores` reads `weights, hidden, logits` of the rays' samples.
   needs_features: `fit` and `scores` read the photographs' features.
@@ -52,10 +54,24 @@ class Assignment:
   scores: Callable[[Any, Entities], Array]
   probabilities: Callable[[Any, Entities], Array] | None = None
   adapt: Callable[[Any, Entities], Any] | None = None
+  rows: Callable[[Entities], Array] | None = None
   finish: Callable[[Array], Array] = lambda scores: scores
   needs_samples: bool = False
   needs_features: bool = False
   on_host: bool = False
+
+
+def with_rows(assignment: Assignment, entities: Entities, chunk: int = 8192) -> Entities:
+  """The entities as `fit` and `scores` of this method take them.
+
+  What is rendered for that, `chunk` at a time, serves all sets of labels.
+  """
+  if assignment.rows is None:
+    return entities
+  num = len(jax.tree.leaves(entities)[0])
+  parts = [jax.tree.map(lambda leaf: leaf[start:start + chunk], entities)  # noqa: B023
+           for start in range(0, num, chunk)]
+  return entities.replace(J=np.concatenate([assignment.rows(part) for part in parts]))
 
 
 def make_assignment(method: str, *, bandwidth: float, ridge: float, paper_step: float,

@@ -20,7 +20,7 @@ import numpy as np
 from jnerf.evaluating import metrics
 from jnerf.evaluating.protocols import score_row
 from jnerf.labeling import views
-from jnerf.labeling.assignment import Assignment, label_map
+from jnerf.labeling.assignment import Assignment, label_map, with_rows
 from jnerf.labeling.views import ViewRenderer
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.calibration import calibration_rows
@@ -49,6 +49,7 @@ class Labeler:
   """One method that has seen one set of labels.
 
   seconds: spent so far on fitting and scoring, rendering excluded.
+  shared_seconds: spent so far on `Assignment.rows`, for all that take the same.
   origin: `field` and `pairs` of its rows, where they are not the rendering field's.
   """
 
@@ -57,6 +58,7 @@ class Labeler:
   assignment: Assignment
   state: Any
   seconds: float = 0.0
+  shared_seconds: float = 0.0
   origin: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
 
   @property
@@ -149,16 +151,18 @@ def _fit_labelers(session: Session, renderer: ViewRenderer, params,
                               features=features_fn and features_fn(pixels))
   adapt = labels_lib.adaptation(
       session, renderer, params, (method.assignment for method in methods.values()))
+  seen = {method.assignment.rows: with_rows(method.assignment, clicked)
+          for method in methods.values()}
   labelers, end = [], 0
   for label_set in sets:
     start, end = end, end + len(label_set.labels.class_ids)
-    part = views.rows_of(clicked, slice(start, end))
     for name, method in methods.items():
       began, assignment = time.perf_counter(), method.assignment
+      part = views.rows_of(seen[assignment.rows], slice(start, end))
       state = jax.block_until_ready(adapt(assignment, assignment.fit(
           part, label_set.labels.class_ids, np.array(label_set.labels.classes))))
       labelers.append(Labeler(label_set, name, assignment, state,
-                              time.perf_counter() - began, method.origin))
+                              time.perf_counter() - began, origin=method.origin))
   return labelers
 
 
@@ -213,10 +217,10 @@ def _label_views(scene: Scene, renderer: ViewRenderer, params, labelers: list[La
   test_views, clock = {}, _RenderingClock(labelers)
   width, height = scene.size
   for view in scene.test.tolist():
-    rgb, distance, *scores = renderer.map(
+    rgb, distance, scores = renderer.map(
         params, views.rays_of_view(scene, view), lambda chunk: chunk.rendering.rgb,
         lambda chunk: chunk.rendering.distance_median,
-        *(labeler.scores for labeler in labelers),
+        functools.partial(_all_scores, labelers),
         features=features_fn and features_fn(views.pixels_of_view(scene, view)))
     test_views[view] = TestView(
         np.clip(rgb, 0, 1).reshape(height, width, 3),
@@ -234,14 +238,27 @@ def _label_points(scene: Scene, renderer: ViewRenderer, params, labelers: list[L
   """
   labels, clock = {}, _RenderingClock(labelers)
   for view in scene.test.tolist():
-    scores = renderer.map(params, views.rays_of_view(scene, view),
-                          *(labeler.scores for labeler in labelers),
-                          distance=views.distance_of_view(scene, view),
-                          features=features_fn and features_fn(
-                              views.pixels_of_view(scene, view)))
+    scores, = renderer.map(params, views.rays_of_view(scene, view),
+                           functools.partial(_all_scores, labelers),
+                           distance=views.distance_of_view(scene, view),
+                           features=features_fn and features_fn(
+                               views.pixels_of_view(scene, view)))
     labels[view] = {labeler.key: labeler.labels(flat, scene.size)
                     for labeler, flat in zip(labelers, scores)}
   return labels, clock.seconds()
+
+
+def _all_scores(labelers: list[Labeler], entities: Entities) -> list:
+  """What every labeler's `scores` says; rows that several take are worked out once."""
+  seen, spent = {None: entities}, {None: 0.0}
+  for method in {labeler.assignment.rows: labeler.assignment for labeler in labelers
+                 if labeler.assignment.rows}.values():
+    began = time.perf_counter()
+    seen[method.rows] = with_rows(method, entities)
+    spent[method.rows] = time.perf_counter() - began
+  for labeler in labelers:
+    labeler.shared_seconds += spent[labeler.assignment.rows]
+  return [labeler.scores(seen[labeler.assignment.rows]) for labeler in labelers]
 
 
 class _RenderingClock:
@@ -255,7 +272,9 @@ class _RenderingClock:
     return time.perf_counter() - self._spent() - self._began
 
   def _spent(self):
-    return sum(labeler.seconds for labeler in self._labelers)
+    shared = {labeler.assignment.rows: labeler.shared_seconds
+              for labeler in self._labelers}
+    return sum(labeler.seconds for labeler in self._labelers) + sum(shared.values())
 
 
 def _row(scene: Scene, labeler: Labeler, labels: dict[int, dict], dimension: str,
@@ -278,4 +297,4 @@ def _row(scene: Scene, labeler: Labeler, labels: dict[int, dict], dimension: str
       protocol=label_set.protocol, clicks=len(label_set.labels.class_ids),
       seed=label_set.seed, dimension=dimension, confusion=confusion,
       clicked=label_set.classes, ids=ids,
-      seconds=rendering_seconds + labeler.seconds)
+      seconds=rendering_seconds + labeler.seconds + labeler.shared_seconds)

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jnerf.labeling.assignment import Assignment, bayes_classifier
 from jnerf.labeling.response import cosine_response
 from jnerf.labeling.seeds import mean_gradient_seeds
-from jnerf.labeling.views import rows_of
 from jnerf.shaping.pairs import unit_rows
 from jnerf.structs import Array, Entities
 
@@ -31,44 +30,30 @@ FeatureFn = Callable[[Any, Entities], Array]
 # clicks per class.
 RIDGE = 0.3  # of the probes: noise over prior variance
 COLOR_SCALE = 2.0  # of RGB in [0, 1], beside features of length 1
-CHUNK = 8192  # labels worked on at once
 
 
-def on_features(assignment: Assignment, feature_fn: FeatureFn,
-                context: Any = None, **needs: bool) -> Assignment:
-  """`assignment` with `feature_fn(context, entities)` in the place of gradients.
+def on_features(assignment: Assignment, rows: Callable[[Entities], Array],
+                **needs: bool) -> Assignment:
+  """`assignment` with features `rows` in the place of gradients.
 
-  context: a pytree that `feature_fn` needs, such as the params of a field; it goes
-    with the state, for in a jitted function's closure it would be a constant.
-  needs: what `feature_fn` reads, as in `Assignment`.
+  needs: what `rows` reads, as in `Assignment`.
   """
-  feature_fn = jax.jit(feature_fn)
-
-  def fit(entities, labels, class_ids):
-    parts = [rows_of(entities, slice(start, start + CHUNK))
-             for start in range(0, len(labels), CHUNK)]
-    rows = np.concatenate([feature_fn(context, part) for part in parts])
-    return context, assignment.fit(entities.replace(J=rows), labels, class_ids)
-
-  def scores(state, entities):
-    context, inner = state
-    return assignment.scores(inner, entities.replace(J=feature_fn(context, entities)))
-
-  return dataclasses.replace(assignment, fit=fit, scores=scores, probabilities=None,
-                             **needs)
+  return dataclasses.replace(assignment, rows=rows, probabilities=None, **needs)
 
 
 def feature_rivals(name: str, feature_fn: FeatureFn, context: Any = None,
                    **needs: bool) -> dict[str, Assignment]:
   """Nearest prototype `name` and linear probes `name-probe`, `name-probe-color`.
 
-  Arguments as in `on_features`.
+  context: a pytree that `feature_fn` needs, such as the params of a field; in a jitted
+    function's closure it would be a constant. needs: as in `on_features`.
   """
   probe = bayes_classifier(RIDGE)
-  colored = joined_with_color(feature_fn, COLOR_SCALE)
-  return {name: on_features(nearest_prototype(), feature_fn, context, **needs),
-          f"{name}-probe": on_features(probe, feature_fn, context, **needs),
-          f"{name}-probe-color": on_features(probe, colored, context, **needs)}
+  alone, colored = (functools.partial(jax.jit(fn), context) for fn in (
+      feature_fn, joined_with_color(feature_fn, COLOR_SCALE)))
+  return {name: on_features(nearest_prototype(), alone, **needs),
+          f"{name}-probe": on_features(probe, alone, **needs),
+          f"{name}-probe-color": on_features(probe, colored, **needs)}
 
 
 def nearest_prototype() -> Assignment:
