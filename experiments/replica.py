@@ -7,7 +7,7 @@ the `.npz` in the folder where there is one, else the `local` statistics.
       --config.scene.path=DATA/office_0 --workdir=runs/office_0
 
 Two CPU cores: 11 minutes for office_0 (81 views at 300x170), of which 3.5 fitting and
-2 x 1.5 shaping. Measured rows: experiments/results/office_0.json.
+2 x 1.5 shaping. Measured: experiments/results/labels-office_0.md.
 """
 
 from jnerf.config import default_config
