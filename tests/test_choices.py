@@ -59,9 +59,13 @@ def shaped(capture, fitted, tmp_path_factory):
 
 @pytest.fixture
 def run(capture, fitted, tmp_path):
-  """`run(*settings)` shapes, labels and evaluates the fitted field; its metrics."""
+  """`run(*settings)` shapes, labels and evaluates the fitted field; its metrics.
+
+  Settings of another field fit that first.
+  """
   def made(*settings):
-    shutil.copytree(fitted, tmp_path, dirs_exist_ok=True)
+    if not any(setting.startswith("field.") for setting in settings):
+      shutil.copytree(fitted, tmp_path, dirs_exist_ok=True)
     call(capture, tmp_path, *settings)
     return json.loads((tmp_path / "metrics.json").read_text())
 
@@ -83,16 +87,32 @@ def label(capture, shaped, tmp_path):
   return made
 
 
+MLP = ("field.kind=mlp", *(f"field.mlp.{setting}" for setting in (
+    "depth=2", "width=8", "skip=0", "color_width=8", "position_octaves=2",
+    "direction_octaves=1", "coarse_samples=4", "fine_samples=4")))
+
+
 @pytest.mark.parametrize("settings", [
     ("shape.value_channel=random", "shape.entities=points",
      "shape.params=field/(density|trunk)/.*", "label.dimensions=2d,3d"),
     ("shape.params=.*", "shape.jacobian=sketch", "shape.sketch_directions=8"),
+    ("shape.align=activations", "shape.entities=points", "label.dimensions=2d,3d",
+     "label.methods=regions,bayes,cosine,mlp"),
     pytest.param(("shape.params=.*", "shape.jacobian=sketch", "shape.entities=points",
                   "label.methods=cosine,bayes,paper,mlp"), marks=pytest.mark.slow),
     pytest.param(("shape.params=field/(density|rgb)/kernel", "shape.jacobian=vjp",
                   "label.methods=cosine,bayes,paper,mlp"), marks=pytest.mark.slow),
     pytest.param(("shape.jacobian=sketch", "label.methods=cosine,paper"),
                  marks=pytest.mark.slow),
+    (*MLP, "shape.params=field/(density|trunk_1)/.*", "shape.entities=points",
+     "shape.value_channel=random", "label.dimensions=2d,3d"),
+    *(pytest.param((*field, *settings), marks=pytest.mark.slow)
+      for field in ((), MLP) for settings in (
+          ("shape.params=field/density/kernel", "label.methods=cosine,bayes,paper,mlp"),
+          ("shape.params=field/trunk(_1)?/kernel", "shape.value_channel=random"),
+          ("shape.align=activations", "label.methods=regions,bayes,cosine,mlp"))),
+    pytest.param((*MLP, "shape.params=.*", "shape.jacobian=sketch",
+                  "label.methods=cosine,bayes,paper,mlp"), marks=pytest.mark.slow),
 ], ids=" ".join)
 def test_a_field_shaped_otherwise_is_labelled(run, settings):
   metrics = run(*settings)
