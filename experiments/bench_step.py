@@ -54,6 +54,7 @@ def variants(num_rays: int) -> dict[str, Recipe | None]:
   shape = default_config().shape
   every = contrast_stride(num_rays, min(shape.contrast_rays, num_rays))
   recipes = {"plain": None, "shaped": Recipe(every=every),
+             "shaped by activations": Recipe(every=every, align="activations"),
              "shaped, all rays contrasted": Recipe()}
   if _SLOW.value:
     recipes |= {"vmap of vjp": Recipe(every=every, jacobian="vjp"),

@@ -142,6 +142,7 @@ def _shape() -> ConfigDict:
   shape.learning_rate = 1e-2
   shape.final_learning_rate = 5e-4
   shape.warmup_steps = 20
+  shape.align = "gradients"  # gradients | activations of the layer that feeds `rgb`
   shape.params = "field/rgb/kernel"  # which parameters' gradients are aligned
   shape.jacobian = "auto"  # auto (as they fit) | closed_form | vjp | sketch
   shape.sketch_directions = 256

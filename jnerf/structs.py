@@ -116,7 +116,7 @@ class Entities:
   """N pixels, or 3D points, as labelling sees them. What a method does not ask for
   may be None.
 
-  J: `[N, P]` gradients.
+  J: `[N, P]` gradients, or activations where those are what is shaped.
   points: `[N, 3]` where they lie: a pixel where its ray meets half of its opacity.
   rgb: `[N, 3]` colour, as the field renders it.
   features: `[N, F]` visual features of the photograph there.

@@ -20,6 +20,7 @@ _CHOICES = {
     "features.kind": ("auto", "local", "precomputed", "vit"),
     "features.channels": ("auto", "first", "last"),
     "features.vit.facet": ("key", "query", "value", "token"),
+    "shape.align": ("gradients", "activations"),
     "shape.jacobian": ("auto", "closed_form", "vjp", "sketch"),
     "shape.value_channel": ("mean", "random"),
     "shape.entities": ("pixels", "points"),
@@ -32,6 +33,8 @@ _CHOICES = {
     "render.field": ("plain", "shaped", "shaped-oracle"),
     "render.path": ("test", "train", "orbit", "interpolate"),
 }
+
+_RGB_KERNEL = "field/rgb/kernel"
 
 RIVALS = ("features", "features-probe", "features-probe-color", "knn", "distilled",
           "distilled-probe", "distilled-probe-color", "semantic-nerf")
@@ -96,6 +99,7 @@ def validate(config: ConfigDict) -> None:
   _validate_scene(config.scene)
   _validate_training(config)
   _validate_label(config.label)
+  _validate_align(config)
   _validate_paper_recipe(config)
 
 
@@ -182,6 +186,22 @@ def _validate_label(label: ConfigDict) -> None:
                      f"{tuple(label.methods)}")
 
 
+def _validate_align(config: ConfigDict) -> None:
+  """What is said of gradients, where activations take their place."""
+  label, shape = config.label, config.shape
+  if shape.align == "gradients":
+    return
+  for key, only, why in (
+      ("params", _RGB_KERNEL, "of the layer that feeds rgb"),
+      ("jacobian", "auto", "no gradients"), ("value_channel", "mean", "of no channel")):
+    if shape[key] != only:
+      raise InputError(f"shape.{key}={shape[key]!r}: must be {only} with "
+                       f"shape.align=activations, which are {why}")
+  if "paper" in label.methods:
+    raise InputError(f"label.methods={tuple(label.methods)}: must not hold paper, which "
+                     "nudges along gradients, with shape.align=activations")
+
+
 def _validate_paper_recipe(config: ConfigDict) -> None:
   """What the choices of the method `paper` ask of one another."""
   label, shape = config.label, config.shape
@@ -190,10 +210,10 @@ def _validate_paper_recipe(config: ConfigDict) -> None:
   if label.position_scale and label.directions != "mean_response":
     raise InputError(f"label.directions={label.directions!r}: must be mean_response with "
                      "label.position_scale, since other directions lie nowhere")
-  if label.response == "3d" and (shape.params != "field/rgb/kernel"
+  if label.response == "3d" and (shape.params != _RGB_KERNEL
                                  or shape.jacobian == "sketch"):
     raise InputError("label.response='3d': must be 2d unless shape.params="
-                     "field/rgb/kernel, and not sketched, whose nudges it follows")
+                     f"{_RGB_KERNEL}, and not sketched, whose nudges it follows")
 
 
 def _leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -19,6 +19,9 @@ from jnerf.stages.workdir import Workdir
 from jnerf.viewing.palette import read_label_png
 
 EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
+MLP = ("field.kind=mlp", *(f"field.mlp.{setting}" for setting in (
+    "depth=2", "width=8", "color_width=8", "position_octaves=2", "direction_octaves=1",
+    "coarse_samples=4", "fine_samples=4")))
 ROW_KEYS = {"method", "field", "pairs", "protocol", "clicks", "seed", "dimension", "miou",
             "miou_all", "class_accuracy", "total_accuracy", "per_class_iou", "seconds"}
 
@@ -57,10 +60,18 @@ def shaped(capture, fitted, tmp_path_factory):
   return folder
 
 
+@pytest.fixture(scope="module")
+def fitted_mlp(capture, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("fitted_mlp")
+  call(capture, folder, *MLP, mode="fit")
+  return folder
+
+
 @pytest.fixture
-def run(capture, fitted, tmp_path):
-  """`run(*settings)` shapes, labels and evaluates the fitted field; its metrics."""
+def run(capture, request, tmp_path):
+  """`run(*settings)` shapes, labels and evaluates a fitted field; its metrics."""
   def made(*settings):
+    fitted = request.getfixturevalue("fitted_mlp" if MLP[0] in settings else "fitted")
     shutil.copytree(fitted, tmp_path, dirs_exist_ok=True)
     call(capture, tmp_path, *settings)
     return json.loads((tmp_path / "metrics.json").read_text())
@@ -87,13 +98,25 @@ def label(capture, shaped, tmp_path):
     ("shape.value_channel=random", "shape.entities=points",
      "shape.params=field/(density|trunk)/.*", "label.dimensions=2d,3d"),
     ("shape.params=.*", "shape.jacobian=sketch", "shape.sketch_directions=8"),
+    ("shape.align=activations", "shape.entities=points",
+     "label.methods=regions,cosine"),
     pytest.param(("shape.params=.*", "shape.jacobian=sketch", "shape.entities=points",
                   "label.methods=cosine,bayes,paper,mlp"), marks=pytest.mark.slow),
     pytest.param(("shape.params=field/(density|rgb)/kernel", "shape.jacobian=vjp",
                   "label.methods=cosine,bayes,paper,mlp"), marks=pytest.mark.slow),
     pytest.param(("shape.jacobian=sketch", "label.methods=cosine,paper"),
                  marks=pytest.mark.slow),
-], ids=" ".join)
+    (*MLP, "shape.params=field/(density|trunk_1)/.*", "shape.entities=points",
+     "shape.value_channel=random"),
+    *(pytest.param((*field, *settings), marks=pytest.mark.slow)
+      for field in ((), MLP) for settings in (
+          ("shape.params=field/density/kernel", "label.methods=cosine,bayes,paper,mlp"),
+          ("shape.params=field/trunk(_1)?/kernel", "shape.value_channel=random"),
+          ("shape.align=activations", "label.methods=regions,bayes,cosine,mlp",
+           "label.dimensions=2d,3d"))),
+    pytest.param((*MLP, "shape.params=.*", "shape.jacobian=sketch",
+                  "label.methods=cosine,bayes,paper,mlp"), marks=pytest.mark.slow),
+], ids=lambda settings: " ".join(s for s in settings if s[:10] != "field.mlp."))
 def test_a_field_shaped_otherwise_is_labelled(run, settings):
   metrics = run(*settings)
   assert metrics["stages"]["propagate"]["labels"] == "shaped-cosine"

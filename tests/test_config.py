@@ -47,6 +47,11 @@ def test_defaults_are_valid():
     {"label.response": "4d"},
     {"label.response": "3d", "label.methods": ("regions", "paper"),
      "shape.params": "field/trunk/.*"},
+    {"shape.align": "colours"},
+    {"shape.params": "field/density/.*", "shape.align": "activations"},
+    {"shape.jacobian": "sketch", "shape.align": "activations"},
+    {"shape.value_channel": "random", "shape.align": "activations"},
+    {"label.methods": ("regions", "paper"), "shape.align": "activations"},
     {"label.position_scale": -1.0},
     {"label.num_centres": 0},
     {"label.mlp.width": 0},
@@ -64,6 +69,14 @@ def test_one_line_names_the_key(changes):
   message = str(caught.value)
   assert message.startswith(next(iter(changes))) and "must" in message
   assert "\n" not in message
+
+
+def test_activations_go_with_all_else_that_is_shaped_and_labelled():
+  config = default_config()
+  config.shape.update(align="activations", entities="points", similarity="dot",
+                      norm_weight=0.1, position_scale=0.5)
+  config.label.methods = ("regions", "cosine", "bayes", "mlp")
+  validate(config)
 
 
 def test_unknown_keys_and_other_types_fail_at_once():

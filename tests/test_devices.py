@@ -23,10 +23,12 @@ from jnerf.training import state as state_lib
 from jnerf.training import step as step_lib
 
 N, DEVICES, STEPS = 32, 8, 20
-RECIPE = Recipe(
-    contrast_weight=0.02, norm_weight=0.01, params="field/(density|rgb)/.*",
-    value_channel="random", position_scale=0.7, every=2, threshold_rate=0.01,
-    min_positives=0.4, max_positives=0.5)
+COMMON = dict(contrast_weight=0.02, norm_weight=0.01, position_scale=0.7, every=2,
+              threshold_rate=0.01, min_positives=0.4, max_positives=0.5)
+RECIPES = {
+    "gradients": Recipe(**COMMON, params="field/(density|rgb)/.*",
+                        value_channel="random"),
+    "activations": Recipe(**COMMON, align="activations")}
 OPTIMIZER = state_lib.make_optimizer(steps=STEPS, learning_rate=3e-3,
                                      final_learning_rate=1e-3, warmup_steps=5)
 
@@ -53,9 +55,10 @@ def test_jacobian_rows_are_those_of_one_device(measured):
       assert measured["rows"][way][method] < 1e-5, (way, method)
 
 
+@pytest.mark.parametrize("align", sorted(RECIPES))
 @pytest.mark.parametrize("way", ["sharded", "pmap"])
-def test_loss_gradients_and_training_are_those_of_one_device(measured, way):
-  found = measured["training"][way]
+def test_loss_gradients_and_training_are_those_of_one_device(measured, way, align):
+  found = measured["training"][align][way]
   assert found["terms"] < 1e-5 and found["gradients"] < 1e-4, found
   assert found["threshold"] == 0 and found["threshold_moved"] > 0.05, found
   assert found["loss_fell_by"] > 0.1, found
@@ -105,12 +108,12 @@ def per_device(tree):
   return jax.tree.map(lambda leaf: leaf.reshape(DEVICES, -1, *leaf.shape[1:]), tree)
 
 
-def training(model, axis_name=None):
+def training(model, recipe, axis_name=None):
   """`(state, batch, key) -> (state, logs [STEPS], first gradients)`."""
   def one(batch, key, state, _):
     state, logs = step_lib.train_step(
         state, batch, jax.random.fold_in(key, state.step), model=model,
-        optimizer=OPTIMIZER, objective=step_lib.Objective(recipe=RECIPE),
+        optimizer=OPTIMIZER, objective=step_lib.Objective(recipe=recipe),
         axis_name=axis_name)
     return state, (logs, state.opt_state[0].mu)
 
@@ -123,19 +126,19 @@ def training(model, axis_name=None):
   return run
 
 
-def measure_training(model, params, batch, one, eight):
+def measure_training(model, recipe, params, batch, one, eight):
   """How far the terms, gradients and what training ends with differ, in both ways."""
   state, key = state_lib.create(params, OPTIMIZER, 0.9), jax.random.key(3)
 
   def with_mesh(mesh):
     whole = devices.replicated(mesh)
     return jax.device_get(jax.jit(
-        training(model), in_shardings=(whole, devices.split(mesh), whole))(
+        training(model, recipe), in_shardings=(whole, devices.split(mesh), whole))(
             state, batch, key))
 
   expected = with_mesh(one)
   on_all = jax.device_get(jax.pmap(
-      training(model, "data"), axis_name="data", in_axes=(None, 0, None))(
+      training(model, recipe, "data"), axis_name="data", in_axes=(None, 0, None))(
           state, per_device(batch), key))
   for leaf in jax.tree.leaves(on_all[0]):  # no device went its own way
     np.testing.assert_array_equal(leaf, np.broadcast_to(leaf[:1], leaf.shape))
@@ -159,9 +162,10 @@ def main():
   model = tiny_models.grid()
   params, batch = tiny_models.lively_params(model), tiny_models.batch(N)
   one, eight = devices.data_mesh(jax.devices()[:1]), devices.data_mesh()
-  figures = {"devices": eight.size,
-             "rows": measure_rows(model, params, batch, one, eight),
-             "training": measure_training(model, params, batch, one, eight)}
+  trained = {align: measure_training(model, recipe, params, batch, one, eight)
+             for align, recipe in RECIPES.items()}
+  figures = {"devices": eight.size, "training": trained,
+             "rows": measure_rows(model, params, batch, one, eight)}
   json.dump(figures, sys.stdout)
 
 

@@ -93,6 +93,7 @@ def test_wrong_flag_names_it(complaint, argument, message):
 @pytest.mark.parametrize("argument, message", [
     ("--config.scene.path=/nowhere", "scene.path=/nowhere: no such folder"),
     ("--config.shape.params=nothing", "the paths are: field/color/kernel"),
+    ("--config.shape.params=sampler/.*", "of the sampler alone"),
     ("--config.shape.contrast_rays=7", "contrast_rays=7 does not divide"),
     ("--config.shape.jacobian=closed_form --config.shape.params=field/density/kernel",
      "shape.jacobian=closed_form holds for shape.params=field/rgb/kernel only"),

@@ -1,8 +1,9 @@
 """Whole views of a field, rendered chunk by chunk with their gradients.
 
-`ViewRenderer` renders any rays with the gradients `J [N, P]` that labelling works
-on, of the same parameters that were shaped: gradients of the pixels, or, where
-distances along the rays are given, of the 3D points there. One compiled program
+`ViewRenderer` renders any rays with the rows `J [N, P]` that labelling works on, of the
+same kind as were shaped: gradients in the same parameters, or activations, which take
+their place. They are of the pixels or, where distances along the rays are given, of the
+3D points there. One compiled program
 serves all views: rays are padded to whole chunks.
 """
 
@@ -28,7 +29,7 @@ from jnerf.structs import Batch, Entities, Rays, Rendering, Samples, Scene
 class ViewRenderer:
   """Renders rays of one model in chunks; hashable, holds no arrays.
 
-  model: the field; recipe: names the parameters and how J is computed.
+  model: the field; recipe: says what J is and how it is computed.
   chunk: rays rendered at once; background: what is behind the field.
   samples: whether renderings hold `weights, hidden, logits` of every sample, which
     are large and which few methods need.
@@ -105,8 +106,8 @@ def _render(renderer: ViewRenderer, params, rays: Rays, distance, features) -> E
   recipe = dataclasses.replace(renderer.recipe, value_channel="mean",
                                entities="pixels" if distance is None else "points")
   # A constant key: a sketch's directions must be the same in every view.
-  J = contrast.entity_gradients(model, params, Batch(rays, rendering.rgb), samples,
-                                rendering, jax.random.key(0), recipe)
+  J = contrast.entity_rows(model, params, Batch(rays, rendering.rgb), samples,
+                           rendering, jax.random.key(0), recipe)
   if not renderer.samples:
     rendering = rendering.replace(t=None, weights=None, sigma=None, hidden=None,
                                   logits=None, proposals=())

@@ -1,11 +1,12 @@
-"""The shaping terms of one batch: gradients, pairs and the losses on them.
+"""The shaping terms of one batch: its entities' rows, pairs and the losses on them.
 
+A row is what is aligned of an entity: its gradient or, by choice, its activation.
 `Recipe` holds every choice of the method, the paper's and ours, as plain values;
 `shaping_terms` is a pure function of a rendered batch. Over several devices each
 sees its part of the rays, but every anchor is contrasted with all rays of all
-devices: under `jit` with shardings that is what the code says, under `pmap` the
-gradients and pair features are gathered along `axis_name`. A returned term is
-then the device's share, so that the sum over devices is the whole batch's term.
+devices: under `jit` with shardings that is what the code says, under `pmap` the rows
+and pair features are gathered along `axis_name`. A returned term is then the device's
+share, so that the sum over devices is the whole batch's term.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jnerf.fields.model import Model
-from jnerf.shaping import jacobians, losses, pairs, parameters
+from jnerf.shaping import activations, jacobians, losses, pairs, parameters
 from jnerf.structs import Batch, Rendering, Samples
 
 RGB_KERNEL = "field/rgb/kernel"
@@ -28,6 +29,8 @@ WIDEST = 8192  # parameters whose gradients `auto` keeps whole: 32 KB an entity
 class Recipe:
   """How a field is shaped; hashable.
 
+  align: `gradients`, or `activations` of the layer that feeds `rgb`, for which none of
+    the next four is asked but with its default.
   params: pattern of the parameters whose gradients are aligned.
   jacobian: `closed_form`, `vjp`, `sketch`, or `auto`: the closed form where it holds,
     a sketch of more than `WIDEST` parameters, else reverse mode.
@@ -44,6 +47,7 @@ class Recipe:
   oracle: positives are pairs of equal ground-truth labels.
   """
 
+  align: str = "gradients"
   params: str = RGB_KERNEL
   jacobian: str = "auto"
   sketch_directions: int = 256
@@ -81,10 +85,9 @@ def shaping_terms(model: Model, params, batch: Batch, samples: Samples,
   """
   batch, samples, rendering = jax.tree.map(
       lambda x: x[::recipe.every], (batch, samples, rendering))
-  gradients = entity_gradients(model, params, batch, samples, rendering, key, recipe)
+  rows = entity_rows(model, params, batch, samples, rendering, key, recipe)
   gather, total = _collectives(axis_name)
-  everyone = gather(gradients)
-  s = losses.gradient_similarity(gradients, everyone, similarity=recipe.similarity,
+  s = losses.gradient_similarity(rows, gather(rows), similarity=recipe.similarity,
                                  absolute=recipe.absolute)
   num, num_all = s.shape
   is_self = _row_numbers(num, axis_name)[:, None] == jnp.arange(num_all)[None, :]
@@ -99,13 +102,28 @@ def shaping_terms(model: Model, params, batch: Batch, samples: Samples,
   num_anchors = total(num_anchors)
   terms = {"contrast": loss / jnp.maximum(num_anchors, 1)}
   if recipe.norm_weight:
-    terms["norm"] = jnp.sum(losses.unit_norm(gradients)) / num_all
+    terms["norm"] = jnp.sum(losses.unit_norm(rows)) / num_all
   share = total(jnp.sum(positive & ~is_self)) / float(num_all * (num_all - 1))
   if not recipe.oracle:
     threshold = pairs.adapt_threshold(
         threshold, share, min_share=recipe.min_positives,
         max_share=recipe.max_positives, rate=recipe.threshold_rate)
   return terms, threshold, {"positives": share, "anchors": num_anchors / num_all}
+
+
+def entity_rows(model: Model, params, batch: Batch, samples: Samples,
+                rendering: Rendering, key, recipe: Recipe):
+  """`[N, P]` what the recipe aligns of a batch's entities; the key is consumed.
+
+  Labelling takes the same rows of what it labels.
+  """
+  if recipe.align == "gradients":
+    return entity_gradients(model, params, batch, samples, rendering, key, recipe)
+  if recipe.entities == "pixels":
+    return activations.of_rays(rendering)
+  points = surface_points(batch, rendering)
+  return activations.of_points(
+      model.at_points(params, points[:, None, :], batch.rays.viewdirs))
 
 
 def entity_gradients(model: Model, params, batch: Batch, samples: Samples,

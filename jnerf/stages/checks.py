@@ -76,7 +76,10 @@ def _check_shaping(session: Session) -> None:
   """The pattern, the Jacobian, the labels for an oracle, the features."""
   shape = session.config.shape
   shapes = jax.eval_shape(session.model.init, jax.random.key(0))
-  parameters.check_pattern(shapes, shape.params)
+  selected, _ = parameters.split(shapes, shape.params)
+  if not any(path.startswith("field/") for path in selected):
+    raise InputError(f"shape.params={shape.params!r} matches parameters of the sampler "
+                     "alone, in which no pixel has a gradient; name some of field/")
   if shape.jacobian == "closed_form" and shape.params != RGB_KERNEL:
     raise InputError(f"shape.jacobian=closed_form holds for shape.params={RGB_KERNEL} "
                      f"only, not {shape.params}; use auto, vjp or sketch")

@@ -198,7 +198,7 @@ def _of_gradients(session: Session, method: str) -> Assignment:
 
 
 def view_renderer(session: Session) -> ViewRenderer:
-  """Renders views with the gradients of the parameters that are shaped."""
+  """Renders views with the gradients, or activations, that are shaped."""
   needs_samples = any(_of_gradients(session, method).needs_samples
                       for method in session.config.label.methods if method != "regions")
   return ViewRenderer(session.model, session.recipe(oracle=False),
