@@ -148,6 +148,16 @@ def test_instances_are_labelled_scored_and_merged(label, tmp_path):
       "sparse": (2, "1", "2"), "instance-dense": (11 * 16, "300", "301", "600")}
   assert {path.stem for path in (tmp_path / "clicks").iterdir()} == {
       "instance-sparse-seed0", "merged-sparse-seed0", "sparse-seed0"}
+  calibrated = json.loads((tmp_path / "metrics.json").read_text())["calibration"]
+  assert {row["protocol"] for row in calibrated} == {  # no merged ones
+      "instance-sparse", "instance-dense", "sparse"}
+  # Right where the labels are, of instances as of classes.
+  accuracy = {tuple(row[key] for key in ("protocol", "field", "method")):
+              row["total_accuracy"] for row in rows if row["dimension"] == "2d"}
+  for row in calibrated:
+    bins = np.array(row["bins"])
+    right = np.sum(bins[:, 1] * bins[:, 2]) / row["pixels"]
+    assert abs(right - accuracy[row["protocol"], row["field"], row["method"]]) < 0.15
   for path in (tmp_path / "labels" / "shaped-cosine").iterdir():  # 16 bits, by instances
     assert set(np.unique(read_label_png(path))) <= {300, 301, 600}
   report = (tmp_path / "report.html").read_text()

@@ -40,13 +40,16 @@ def calibration_rows(scene: Scene, renderer: ViewRenderer, params, labelers, *,
                      field: str, pairs: str | None) -> list[dict]:
   """One row per labeler that tells probabilities, for metrics.json `calibration`.
 
-  Over the test pixels whose true class was clicked: `ece`, `pixels` (how many) and
-  `bins`, as `metrics.reliability` gives them.
+  Over the test pixels whose true class, or instance, was clicked: `ece`, `pixels` (how
+  many) and `bins`, as `metrics.reliability` gives them. Not of instances that are merged
+  into classes, of which nobody tells a probability.
 
   labelers: `stages.evaluation.Labeler`s, fitted to one field.
   """
-  labelers = [labeler for labeler in labelers if labeler.assignment.probabilities]
-  if not labelers or scene.semantic is None:
+  labelers = [labeler for labeler in labelers if labeler.assignment.probabilities
+              and labeler.label_set.merge_into is None
+              and labeler.label_set.truth(scene) is not None]
+  if not labelers:
     return []
   fns = {id(labeler.assignment): sure_labels(labeler.assignment.probabilities)
          for labeler in labelers}
@@ -57,13 +60,13 @@ def calibration_rows(scene: Scene, renderer: ViewRenderer, params, labelers, *,
   for view in scene.test.tolist():
     rays = views.rows_of(views.rays_of_view(scene, view), every)
     found.append(renderer.map(params, rays, *asked))
-  truth = np.concatenate([scene.semantic[view].reshape(-1)[every]
-                          for view in scene.test.tolist()])
   rows = []
   for i, labeler in enumerate(labelers):
     classes, sure = (np.concatenate([of_view[i][part] for of_view in found])
                      for part in (0, 1))
     label_set = labeler.label_set
+    truth = label_set.truth(scene)[scene.test].reshape(len(scene.test), -1)[:, every]
+    truth = truth.reshape(-1)
     scored = np.isin(truth, label_set.labels.classes)
     bins = reliability(sure[scored], (classes == truth)[scored])
     rows.append({"method": labeler.method, "field": field, "pairs": pairs,
