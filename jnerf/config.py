@@ -198,6 +198,10 @@ def _label() -> ConfigDict:
   label.mlp.width = 128
   label.mlp.steps = 500
   label.mlp.learning_rate = 3e-3
+  # Labels follow what the view shows: 0 leaves them; passes reach 2^passes - 1 pixels.
+  label.edge_passes = 2
+  label.edge_color_scale = 0.1  # of RGB in [0, 1]: what ends a label
+  label.edge_depth_scale = 0.03  # as a share of the distance
   label.proposals = 10  # pixels to click next, for next_clicks.json; 0: none
   label.min_confidence = 0.0  # of the maps that are written; pixels below are class 0
   return label

@@ -39,6 +39,8 @@ _RGB_KERNEL = "field/rgb/kernel"
 RIVALS = ("features", "features-probe", "features-probe-color", "knn", "distilled",
           "distilled-probe", "distilled-probe-color", "semantic-nerf")
 
+_MAX_EDGE_PASSES = 6
+
 _AT_LEAST = {
     -1: ("features.vit.layer",),
     0: ("seed", "scene.width", "scene.max_pixels", "scene.train_every",
@@ -52,9 +54,8 @@ _AT_LEAST = {
         "shape.norm_weight", "shape.contrast_rays", "shape.threshold_rate",
         "shape.color_scale", "shape.position_scale", "shape.normal_scale",
         "shape.views_per_batch", "shape.min_positives", "label.position_scale",
-        "label.proposals", "label.gradient_weight", "label.area_prior",
-        "regions.feature_weight",
-        "runtime.checkpoint_seconds",
+        "label.proposals", "label.edge_passes", "label.gradient_weight",
+        "label.area_prior", "regions.feature_weight", "runtime.checkpoint_seconds",
         "runtime.device_data_bytes"),
     1: ("scene.room.num_train", "scene.room.num_test", "field.grid.num_levels",
         "field.grid.features_per_level", "field.grid.log2_table_size",
@@ -75,7 +76,8 @@ _POSITIVE = ("fit.learning_rate", "fit.final_learning_rate", "shape.learning_rat
              "shape.final_learning_rate", "shape.temperature",
              "regions.color_scale", "regions.feature_scale", "regions.walk_color_scale",
              "regions.walk_feature_scale", "label.bandwidth", "label.ridge",
-             "label.paper_step", "label.mlp.learning_rate")
+             "label.paper_step", "label.mlp.learning_rate", "label.edge_color_scale",
+             "label.edge_depth_scale")
 
 
 def validate(config: ConfigDict) -> None:
@@ -178,6 +180,9 @@ def _validate_label(label: ConfigDict) -> None:
   if label.session and label.clicks:
     raise InputError(f"label.session={label.session}: must be left out where "
                      "label.clicks gives clicks")
+  if label.edge_passes > _MAX_EDGE_PASSES:
+    raise InputError(f"label.edge_passes={label.edge_passes}: must be at most "
+                     f"{_MAX_EDGE_PASSES}, which reach {2**_MAX_EDGE_PASSES - 1} pixels")
   if not 0 <= label.min_confidence <= 1:
     raise InputError(f"label.min_confidence={label.min_confidence}: must lie between 0 "
                      "and 1")

@@ -62,12 +62,16 @@ class ViewRenderer:
     distance, features: as in `chunks`. Returns trees of arrays over all rays, on the
     host.
     """
-    results = [[] for _ in fns]
+    num_rays, done, wholes = rays.origins.shape[0], 0, None
     for chunk, num in self.chunks(params, rays, distance, features):
-      for result, fn in zip(results, fns):
-        result.append(rows_of(jax.device_get(fn(chunk)), slice(num)))
-    return [jax.tree.map(lambda *leaves: np.concatenate(leaves), *result)
-            for result in results]
+      parts = [rows_of(jax.device_get(fn(chunk)), slice(num)) for fn in fns]
+      if wholes is None:  # of whole size at once: to join parts takes twice as much
+        wholes = jax.tree.map(
+            lambda leaf: np.empty((num_rays, *leaf.shape[1:]), leaf.dtype), parts)
+      for whole, part in zip(jax.tree.leaves(wholes), jax.tree.leaves(parts)):
+        whole[done:done + num] = part
+      done += num
+    return wholes
 
   def entities(self, params, rays: Rays, features=None) -> Entities:
     """The pixels of any number of rays, without what the field said at samples."""

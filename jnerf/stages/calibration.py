@@ -1,7 +1,8 @@
 """Whether the probabilities of labels are true, on the test views.
 
 Measured in a pass of its own over every few pixels: it would burden the seconds of
-the labels' rows, and neighbouring pixels tell nearly the same.
+the labels' rows, and neighbouring pixels tell nearly the same. They are the methods' own
+probabilities, before labels are snapped to edges, which makes them truer (`edges`).
 """
 
 from __future__ import annotations

@@ -180,6 +180,15 @@ def adaptation(session: Session, renderer: ViewRenderer, params,
   return adapt
 
 
+def edge_settings(session: Session) -> dict[str, float] | None:
+  """Keyword arguments of `labeling.edges`; None where labels are left as they are."""
+  settings = session.config.label
+  if not settings.edge_passes:
+    return None
+  return {"passes": settings.edge_passes, "color_scale": settings.edge_color_scale,
+          "depth_scale": settings.edge_depth_scale}
+
+
 def tells_probabilities(session: Session) -> bool:
   """Whether the primary method does; asked before there is a field."""
   method = session.config.label.primary

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 import dataclasses
+import functools
 import pathlib
 import sys
 import time
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from jnerf.labeling import views
 from jnerf.labeling.assignment import Assignment, confidence, label_map
+from jnerf.labeling.edges import average_alike, snap_to_edges
 from jnerf.labeling.views import ViewRenderer
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.label_session import label_session, write_label_session
@@ -44,7 +46,8 @@ def propagate(session: Session) -> str:
   labeler = ViewLabeler.fit(
       assignment, clicked, labels.class_ids, labels.classes, settings.min_confidence,
       label_set.classes_of,
-      adapt=labels_lib.adaptation(session, renderer, params, [assignment]))
+      adapt=labels_lib.adaptation(session, renderer, params, [assignment]),
+      edges=labels_lib.edge_settings(session))
   name = f"shaped-{settings.primary}"
   session.workdir.forget(["propagate"])
   chosen = scene.test if settings.views == "test" else range(len(scene.frames))
@@ -68,6 +71,7 @@ class ViewLabeler:
 
   class_ids: `[K]`; min_confidence: below it a pixel is void.
   classes_of: from predicted labels to those that are written.
+  edges: as of `labels.edge_settings`.
   """
 
   assignment: Assignment
@@ -75,17 +79,19 @@ class ViewLabeler:
   class_ids: np.ndarray
   min_confidence: float
   classes_of: Callable[[np.ndarray], np.ndarray] = lambda predicted: predicted
+  edges: Mapping[str, float] | None = None
 
   @classmethod
   def fit(cls, assignment: Assignment, entities, labels, classes, min_confidence: float,
-          classes_of=lambda predicted: predicted, *, adapt) -> ViewLabeler:
+          classes_of=lambda predicted: predicted, *, adapt,
+          edges=None) -> ViewLabeler:
     """Learns from labelled entities; arguments as of `Assignment.fit`.
 
     adapt: of `labels.adaptation`.
     """
     class_ids = np.array(classes)
     state = adapt(assignment, assignment.fit(entities, labels, class_ids))
-    return cls(assignment, state, class_ids, min_confidence, classes_of)
+    return cls(assignment, state, class_ids, min_confidence, classes_of, edges)
 
   def write_views(self, renderer: ViewRenderer, params, scene: Scene,
                   chosen: Iterable[int], labels: pathlib.Path,
@@ -97,20 +103,31 @@ class ViewLabeler:
     for folder in (labels, confidences):
       for stale in folder.glob("*.png"):
         stale.unlink()
-    fns = [jax.jit(lambda entities: self.assignment.scores(self.state, entities))]
-    if self.assignment.probabilities:
-      fns.append(jax.jit(lambda entities: confidence(
-          self.assignment.probabilities(self.state, entities))))
+    fns = [jax.jit(functools.partial(fn, self.state)) for fn in (
+        self.assignment.scores, self.assignment.probabilities) if fn]
     for view in tqdm(chosen, desc="propagate", unit="view",
                      disable=not sys.stderr.isatty()):
-      scores, *sure = renderer.map(params, views.rays_of_view(scene, view), *fns)
-      maps = scores.reshape(scene.size[1], scene.size[0], -1)
-      classes = self.classes_of(np.asarray(
-          label_map(self.assignment.finish(maps), self.class_ids)))
+      classes, certain = self._maps(scene.size, *renderer.map(
+          params, views.rays_of_view(scene, view), lambda chunk: chunk.rendering.rgb,
+          lambda chunk: chunk.rendering.distance_median, *fns))
       inside = True if scene.mask is None else scene.mask[view]
-      for flat in sure:
-        certain = flat.reshape(classes.shape)
+      if certain is not None:
         inside = inside & (certain >= self.min_confidence)
         write_confidence_png(confidences / f"{scene.frames[view]}.png", certain)
       # What the scene does not hold is void, and what nobody can tell.
       write_label_png(labels / f"{scene.frames[view]}.png", np.where(inside, classes, 0))
+
+  def _maps(self, size: tuple[int, int], *flat: np.ndarray):
+    """`[H, W]` classes and, or None, how sure they are.
+
+    flat: of all pixels rgb, distance, scores and, of methods that tell them,
+      probabilities.
+    """
+    rgb, distance, scores, *told = (
+        values.reshape(size[1], size[0], *values.shape[1:]) for values in flat)
+    scores = self.assignment.finish(scores)
+    if self.edges:
+      scores = snap_to_edges(scores, rgb, distance, **self.edges)
+      told = [average_alike(values, rgb, distance, **self.edges) for values in told]
+    classes = self.classes_of(np.asarray(label_map(scores, self.class_ids)))
+    return classes, np.asarray(confidence(told[0])) if told else None

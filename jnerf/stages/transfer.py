@@ -53,7 +53,8 @@ def transfer(session: Session, kept: LabelSession) -> str:
   labeler = ViewLabeler.fit(
       assignment, renderer.entities(params, kept.clicked), kept.labels,
       sorted({int(c) for c in kept.labels if c > 0}), settings.min_confidence,
-      adapt=labels_lib.adaptation(session, renderer, params, [assignment]))
+      adapt=labels_lib.adaptation(session, renderer, params, [assignment]),
+      edges=labels_lib.edge_settings(session))
   name = f"{scene.name}-shaped-{settings.primary}"
   chosen = scene.test if settings.views == "test" else range(len(scene.frames))
   print(f"propagate: {len(kept.labels)} labelled pixels of {settings.session} to "
