@@ -58,6 +58,10 @@ def test_defaults_are_valid():
     {"label.mlp.learning_rate": 0.0},
     {"label.min_confidence": 1.5},
     {"label.proposals": -1},
+    {"label.edge_passes": -1},
+    {"label.edge_passes": 40},
+    {"label.edge_color_scale": 0.0},
+    {"label.edge_depth_scale": 0.0},
     {"label.session": "s.json", "label.clicks": "c.json"},
     {"runtime.steps_per_call": 0},
 ])

@@ -10,13 +10,16 @@ from jnerf.evaluating import metrics
 from jnerf.evaluating.protocols import Labels
 from jnerf.labeling import views
 from jnerf.labeling.assignment import make_assignment
+from jnerf.labeling.edges import average_alike, snap_to_edges
 from jnerf.labeling.response import finite_response, linear_response
 from jnerf.scenes import cameras
 from jnerf.shaping import jacobians
 from jnerf.shaping.contrast import RGB_KERNEL, Recipe
 from jnerf.stages.evaluation import Labeler, _score_field
 from jnerf.stages.labels import LabelSet
+from jnerf.stages.propagation import ViewLabeler
 from jnerf.structs import Entities, Scene
+from jnerf.viewing.palette import read_confidence_png, read_label_png
 
 NUM = 20
 DISTANCE = np.linspace(1.2, 2.8, NUM).astype(np.float32)
@@ -102,8 +105,8 @@ def test_depth_and_distance_undo_one_another():
   np.testing.assert_allclose(camera[:, 2], depth[1].reshape(-1), rtol=1e-5)
 
 
-def test_points_are_scored_where_depth_is_known(model, params):
-  """3D rows count the points that depth shows and judge the points' own gradients."""
+def labelled_box(model, params, edges=None):
+  """The scene, its renderer, and a labeler that has seen all of its first view."""
   generator = np.random.default_rng(2)
   depth = generator.uniform(1.5, 2.5, (2, 12, 16)).astype(np.float32)
   depth[1, :, 10:] = 0
@@ -116,7 +119,15 @@ def test_points_are_scored_where_depth_is_known(model, params):
   labelled = views.rays_of_pixels(scene, labels.pixels)
   state = method.fit(renderer.entities(params, labelled), labels.class_ids,
                      np.array([1, 2]))
-  labeler = Labeler(LabelSet("dense", 0, labels), "bayes", method, state)
+  return scene, renderer, Labeler(LabelSet("dense", 0, labels), "bayes", method, state,
+                                  edges=edges)
+
+
+def test_points_are_scored_where_depth_is_known(model, params):
+  """3D rows count the points that depth shows and judge the points' own gradients."""
+  scene, renderer, labeler = labelled_box(model, params)
+  method, state = labeler.assignment, labeler.state
+  depth, semantic = scene.depth, scene.semantic
   result = _score_field(scene, renderer, params, [labeler], field="plain", pairs=None,
                            dimensions=("2d", "3d"))
   assert [row["dimension"] for row in result.rows] == ["2d", "3d"]
@@ -128,6 +139,39 @@ def test_points_are_scored_where_depth_is_known(model, params):
   assert known.sum() == 120 and 0 < right.mean() < 1
   assert result.rows[1]["total_accuracy"] == pytest.approx(right.mean())
   assert all(row["seconds"] > 0 for row in result.rows)
+
+
+def test_pixels_are_snapped_to_edges_points_are_not(model, params, tmp_path):
+  edges = {"passes": 2, "color_scale": 0.2, "depth_scale": 0.1}
+  results = {}
+  for name, settings in (("off", None), ("on", edges)):
+    scene, renderer, labeler = labelled_box(model, params, settings)
+    results[name] = _score_field(scene, renderer, params, [labeler], field="plain",
+                                 pairs=None, dimensions=("2d", "3d"))
+  labels = {name: result.views[1].labels[labeler.key]
+            for name, result in results.items()}
+  rgb, distance, scores, told = (
+      values.reshape(12, 16, *values.shape[1:]) for values in renderer.map(
+          params, views.rays_of_view(scene, 1), lambda chunk: chunk.rendering.rgb,
+          lambda chunk: chunk.rendering.distance_median,
+          lambda chunk: labeler.assignment.scores(labeler.state, chunk),
+          lambda chunk: labeler.assignment.probabilities(labeler.state, chunk)))
+  np.testing.assert_array_equal(labels["off"], 1 + np.argmax(scores, axis=-1))
+  snapped = snap_to_edges(scores, rgb, distance, **edges)
+  np.testing.assert_array_equal(labels["on"], 1 + np.argmax(snapped, axis=-1))
+  assert 0.02 < np.mean(labels["on"] != labels["off"]) < 0.5
+  on, off = (results[name].rows[1] for name in ("on", "off"))
+  assert on["dimension"] == "3d" and on["per_class_iou"] == off["per_class_iou"]
+  for name, settings in (("off", None), ("on", edges)):  # what `propagate` writes
+    folder = tmp_path / name
+    folder.mkdir()
+    ViewLabeler(labeler.assignment, labeler.state, np.array([1, 2]), 0.0,
+                edges=settings).write_views(renderer, params, scene, [1], folder,
+                                            folder / "sure")
+    np.testing.assert_array_equal(read_label_png(folder / "b.png"), labels[name])
+    sure = told if settings is None else average_alike(told, rgb, distance, **edges)
+    np.testing.assert_allclose(read_confidence_png(folder / "sure" / "b.png"),
+                               np.max(sure, axis=-1), atol=0.51 / 255)
 
 
 def test_masked_pixels_are_not_scored(model, params):
