@@ -101,12 +101,12 @@ def test_probabilities_follow_scores_and_know_what_they_do_not():
   assert state.spread[clicked].max() < state.spread[far]
 
 
-def literal_shares(scores, power):
+def literal_shares(scores, power, label_shares):
   """Expectation maximisation of classes' shares, step by step."""
   temperature = rc.TEMPERATURE * np.std(scores - scores.mean(axis=1, keepdims=True))
   shares = np.full(scores.shape[1], 1 / scores.shape[1])
   for _ in range(rc.NUM_ROUNDS):
-    likely = np.exp(scores / temperature) * shares**power
+    likely = np.exp(scores / temperature) * (shares / label_shares) ** power
     shares = np.mean(likely / likely.sum(axis=1, keepdims=True), axis=0) + 1e-4
   return shares, temperature
 
@@ -114,20 +114,24 @@ def literal_shares(scores, power):
 @pytest.mark.parametrize("power", [0.5, 1.0])
 def test_the_area_prior_is_that_of_the_literal_loop(power):
   scores = np.random.default_rng(6).normal(size=(50, 4)) + [0, 0.5, 1, 0]
-  shares, temperature = literal_shares(scores, power)
-  np.testing.assert_allclose(rc.log_area_prior(jnp.asarray(scores, jnp.float32), power),
-                             temperature * power * np.log(shares), atol=1e-4)
+  labels = np.array([0.1, 0.2, 0.4, 0.3])
+  shares, temperature = literal_shares(scores, power, labels)
+  np.testing.assert_allclose(
+      rc.log_area_prior(jnp.asarray(scores, jnp.float32), labels, power),
+      temperature * power * np.log(shares / labels), atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_the_unit_of_scores_does_not_matter_to_the_areas(scale):
   scores = np.random.default_rng(7).normal(size=(60, 3)).astype(np.float32)
-  np.testing.assert_allclose(rc.log_area_prior(jnp.asarray(scale * scores)) / scale,
-                             rc.log_area_prior(jnp.asarray(scores)), rtol=1e-3)
+  alike = jnp.full(3, 1 / 3)
+  np.testing.assert_allclose(
+      rc.log_area_prior(jnp.asarray(scale * scores), alike) / scale,
+      rc.log_area_prior(jnp.asarray(scores), alike), rtol=1e-3, atol=1e-4)
 
 
 def test_scores_that_say_nothing_give_no_class_more_area():
-  prior = np.asarray(rc.log_area_prior(jnp.zeros((20, 3))))
+  prior = np.asarray(rc.log_area_prior(jnp.zeros((20, 3)), jnp.full(3, 1 / 3)))
   assert np.isfinite(prior).all() and np.ptp(prior) == 0
 
 
@@ -140,6 +144,20 @@ def test_what_the_unlabelled_pixels_show_most_of_gains():
   gain = np.asarray(some.scores(state, test)) - np.asarray(some.scores(plain, test))
   np.testing.assert_allclose(gain, np.broadcast_to(gain[:1], gain.shape), atol=1e-5)
   assert gain[0, 0] > gain[0, 1] and gain[0, 0] > gain[0, 2]
+
+
+def test_more_clicks_on_a_class_do_not_make_it_larger():
+  """A class's part in the labels is part of its scores, and taken out of them."""
+  clicks = entities(9)
+  labels = np.array([2] * 6 + [5, 9, 9])
+  some = method(area_prior=1.0)
+  state = some.fit(clicks, labels, CLASSES)
+  np.testing.assert_allclose(state.label_shares, [6 / 9, 1 / 9, 2 / 9], rtol=1e-6)
+  # With nothing to learn from, shares are found alike, and only the labels' differ.
+  flat = state.replace(table=0 * state.table, weights=0 * state.weights,
+                       bias=0 * state.bias)
+  order = np.argsort(np.asarray(some.adapt(flat, entities(40, seed=5)).bias))
+  np.testing.assert_array_equal(order, [0, 2, 1])
 
 
 def test_without_an_area_prior_nothing_is_learnt_from_unlabelled_pixels():

@@ -15,7 +15,7 @@ Clicks do not tell how large a class is: one for the switch, one for the wall, a
 pixel that is a little like a switch becomes one. So the share of each class in what the
 training views see is estimated from the scores of unlabelled pixels, by expectation
 maximisation (Saerens et al. 2002, Adjusting the Outputs of a Classifier to New a Priori
-Probabilities), and counts as its prior.
+Probabilities), and counts as its prior, in place of its share in the labels.
 
 Targets, weights of labels and probabilities are those of `bayes`, the same process in
 its primal form over gradients alone.
@@ -54,12 +54,14 @@ class RegionState:
 
   table: `[R, K]` mean scores of the regions; weights: `[P, K]` of unit gradients.
   bias: `[K]`; spread: `[R]` scale of the scores in the softmax.
+  label_shares: `[K]` of the labels that are of each class, more than 0.
   """
 
   table: Array
   weights: Array
   bias: Array
   spread: Array
+  label_shares: Array
 
 
 @struct.dataclass
@@ -97,7 +99,7 @@ def region_classifier(grid, unit_cube: Callable, kernel: np.ndarray, *, ridge: f
 
   @jax.jit
   def adapt(state, unlabelled):
-    prior = log_area_prior(scores(state, unlabelled), area_prior)
+    prior = log_area_prior(scores(state, unlabelled), state.label_shares, area_prior)
     return state.replace(bias=state.bias + prior)
 
   def scores(state, entities):
@@ -112,23 +114,26 @@ def region_classifier(grid, unit_cube: Callable, kernel: np.ndarray, *, ridge: f
                     adapt=adapt if area_prior else None)
 
 
-def log_area_prior(scores, power: float = 1.0):
+def log_area_prior(scores, label_shares, power: float = 1.0):
   """`[K]` what the classes' areas add to scores, from those of N pixels `[N, K]`.
 
+  label_shares: `[K]` what scores know already: many clicks on a class raise it.
   power: of the shares in the prior, those that are found and those they rest on.
   """
   spread = jnp.std(scores - jnp.mean(scores, axis=1, keepdims=True))
   temperature = TEMPERATURE * jnp.maximum(spread, 1e-6)
   num_classes = scores.shape[1]
 
+  def log_prior(shares):
+    return power * jnp.log(shares / label_shares)
+
   def estimate(_, shares):
-    prior = power * jnp.log(shares)
-    return jnp.mean(jax.nn.softmax(scores / temperature + prior[None], axis=1),
-                    axis=0) + 1e-4
+    likely = jax.nn.softmax(scores / temperature + log_prior(shares)[None], axis=1)
+    return jnp.mean(likely, axis=0) + 1e-4
 
   shares = jax.lax.fori_loop(0, NUM_ROUNDS, estimate,
                              jnp.full(num_classes, 1 / num_classes, scores.dtype))
-  return temperature * power * jnp.log(shares)
+  return temperature * log_prior(shares)
 
 
 def _merge(region, J, labels) -> _Observations:
@@ -171,8 +176,9 @@ def _posterior(seen: _Observations, class_ids, kernel, ridge, gradient_weight,
         whole[..., k] = part[..., 0]
   variance = _variance(seen.region[positive], seen.counts[positive], kernel, ridge)
   single = np.float32
-  return RegionState(*(jnp.asarray(part, single) for part in state),
-                     jnp.asarray(NOISE * (1 + variance), single))
+  counted = np.maximum(per_class, 1)
+  return RegionState(*(jnp.asarray(part, single) for part in (
+      *state, NOISE * (1 + variance), counted / counted.sum())))
 
 
 def _variance(region, counts, kernel, ridge) -> np.ndarray:
