@@ -165,6 +165,16 @@ def test_pixels_are_alike_as_their_regions_are(root, tmp_path):
   np.testing.assert_allclose(batch.features, expected, atol=2e-3)
 
 
+def test_what_a_mask_leaves_out_makes_no_region(root, tmp_path):
+  some = session(root, tmp_path)
+  mask = np.random.default_rng(0).random(some.scene.images.shape[:3]) < 0.5
+  some.scene = some.scene.replace(mask=mask)
+  found, of_pixels = regions.scene_regions(some, some.initial_params("fit"))
+  # Blocks of 2x2 pixels stand for the lower right one of theirs.
+  assert found.counts.sum() == mask[some.scene.train][:, 1::2, 1::2].sum()
+  assert of_pixels[0].size == mask[0, 1::2, 1::2].size
+
+
 def test_regions_are_kept_until_what_they_rest_on_changes(root, tmp_path):
   some = session(root, tmp_path)
   params = some.initial_params("fit")

@@ -40,6 +40,20 @@ def test_cells_average_what_all_views_saw():
     np.testing.assert_allclose(cells.features[m], mean / np.linalg.norm(mean), atol=1e-5)
 
 
+def test_pixels_outside_of_the_scene_are_nobody_s_surface():
+  rng = np.random.default_rng(3)
+  places = rng.random((2, 30, 3)).astype(np.float32)
+  views = [(rng.random((30, 3)), rng.normal(size=(30, 4))) for _ in range(2)]
+  seen = rng.random((2, 30)) < 0.6
+  cells = regions.collect_cells(places, 3, iter(views), seen)
+  assert cells.counts.sum() == seen.sum()
+  rgb = np.stack([view[0] for view in views])
+  for m, index in enumerate(cells.index):
+    inside = seen & (np.floor(places * 3) == index).all(axis=-1)
+    assert cells.counts[m] == inside.sum() > 0
+    np.testing.assert_allclose(cells.rgb[m], rgb[inside].mean(0), rtol=1e-5)
+
+
 def test_regions_end_where_colour_changes():
   cells, left = two_walls()
   found = regions.find_regions(cells, num_cells=NUM, num_regions=8, color_scale=0.05,

@@ -165,8 +165,12 @@ def test_pixels_that_are_not_sure_enough_are_void(command, done, tmp_path):
             "--config.label.primary=paper", "--config.label.methods=('paper',)")
 
 
-def test_propagation_proposes_clicks_that_a_clicks_file_takes(command, done, tmp_path):
-  out = command("labelled", "--mode=propagate", "--config.label.proposals=4")
+@pytest.mark.parametrize("method", ["cosine", "regions"])
+def test_propagation_proposes_clicks_that_a_clicks_file_takes(
+    command, done, tmp_path, method):
+  out = command("labelled", "--mode=propagate", "--config.label.proposals=4",
+                f"--config.label.primary={method}",
+                f"--config.label.methods=('{method}',)")
   path = tmp_path / "next_clicks.json"
   assert str(path) in out
   proposals = json.loads(path.read_text())["proposals"]

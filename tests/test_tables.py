@@ -7,6 +7,7 @@ from jnerf.evaluating.tables import (
   aggregate_calibration,
   benchmark_table,
   calibration_table,
+  click_table,
   format_table,
   label_table,
   quality_table,
@@ -125,3 +126,14 @@ def test_a_benchmark_s_short_table_leaves_out_methods_and_protocols():
   assert [cell.strip() for cell in lines[0].strip("|").split("|")] == [
       "field", "pairs", "method", "sparse"]
   assert len(lines) == 3 and "regions" in lines[2]
+
+
+def test_clicks_needed_are_a_bound_where_a_seed_falls_short():
+  seed = lambda needed, *curve: {"needed": needed, "curve": curve}  # noqa: E731
+  results = {"clicks": 20, "miou": 0.5, "rules": {
+      "best": [seed(8, [8, 0.5], [10, 0.6], [12, 0.7]), seed(12, [8, 0.1], [11, 0.2],
+                                                            [12, 0.5])],
+      "worse": [seed(None, [9, 0.1], [20, 0.4]), seed(20, [10, 0.3], [20, 0.5])]}}
+  best, worse = click_table(results, markdown=False).splitlines()[2:]
+  assert best.split() == ["best", "10", "0.50", "0.400"]
+  assert worse.split() == ["worse", ">", "20", ">", "1.00", "0.350"]

@@ -1,79 +1,43 @@
-"""How many clicks it takes, with proposed clicks and with random ones.
-
-Notation: a pool of pixels that can be clicked, with gradients `[Q, P]` and true classes
-`[Q]`, and test pixels, `[T, P]` and `[T]`; 0 is void.
-"""
+"""How many clicks it takes, by a rule that says where, each answered with the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from jnerf.evaluating.metrics import confusion_matrix, segmentation_scores
-from jnerf.labeling import bayes
-from jnerf.labeling.next_click import propose_clicks
 
-RULES = ("proposed", "random")
-SEEN = 4096  # pool pixels that a proposal looks at, drawn anew for each batch
-CANDIDATES = 1024  # of those, that can be proposed
-
-
-def simulate_clicks(pool: tuple, test: tuple, first: Sequence[int], classes, *,
-                    rule: str, num: int, batch: int, ridge: float,
-                    seed: int = 0) -> list[dict]:
-  """Clicks, a batch at a time, each answered with its true class.
+def simulate_clicks(truth: np.ndarray, first: Sequence[int], *,
+                    learn: Callable[[list[int]], Any],
+                    choose: Callable[[Any, list[int], int], Sequence[int]],
+                    score: Callable[[Any], float], num: int, batch: int = 1
+                    ) -> list[dict]:
+  """Clicks, a batch at a time.
 
   Args:
-    pool: `(J [Q, P], truth [Q])`; test: `(J [T, P], truth [T])`.
-    first: indices into the pool of the clicks to begin with; may be empty.
-    classes: that mIoU is over, also before one of them is clicked.
-    rule: `proposed`, or `random`: any pixels of the pool.
+    truth: `[Q]` class of every pixel that can be clicked, 0 for void.
+    first: which of them are clicked to begin with; may be empty.
+    learn: from the labelled pixels, by their numbers, to what it teaches.
+    choose: `(what was learnt, pixels clicked so far, size) -> size` pixels to click.
+    score: of what was learnt.
     num: clicks in the end, the first ones included.
     batch: clicks between two looks at the answers.
-    ridge: of the classifier.
-    seed: of what is drawn.
 
   Returns:
-    `{"clicks", "miou"}` after the first clicks and after every batch. A click on void
-    counts but teaches nothing. mIoU is None while nothing is labelled.
+    `{"clicks", "score"}` after the first clicks and after every batch. A click on void
+    counts but teaches nothing.
   """
-  rng, labelled, spent, curve = np.random.default_rng(seed), list(first), len(first), []
+  clicked, curve = [int(i) for i in first], []
   while True:
-    state, known = _fit(pool, labelled, ridge)
-    curve.append({"clicks": spent, "miou": _miou(state, known, test, classes)})
-    if spent >= num:
+    learnt = learn([i for i in clicked if truth[i] > 0])
+    curve.append({"clicks": len(clicked), "score": score(learnt)})
+    if len(clicked) >= num:
       return curve
-    size = min(batch, num - spent)
-    drawn = rng.permutation(len(pool[1]))[:SEEN]
-    if rule == "proposed":
-      indices, _ = propose_clicks(state, pool[0][drawn], size,
-                                  min(CANDIDATES, len(drawn)))
-      drawn = drawn[np.asarray(indices)]
-    labelled += [int(i) for i in drawn[:size] if pool[1][i] > 0]
-    spent += size
+    chosen = choose(learnt, clicked, min(batch, num - len(clicked)))
+    clicked += [int(i) for i in chosen]
 
 
-def clicks_needed(curve: Sequence[dict], miou: float) -> int | None:
-  """Clicks at which a curve first reaches `miou`; None where it never does."""
-  return next((point["clicks"] for point in curve
-               if point["miou"] is not None and point["miou"] >= miou), None)
-
-
-def _fit(pool, labelled, ridge):
-  """The classifier and the classes it knows; without labels, one that knows nothing."""
-  J, truth = pool
-  rows = np.array(labelled, np.int64)
-  known = np.unique(truth[rows]) if labelled else None
-  return bayes.fit_bayes(J[rows], truth[rows], [1] if known is None else known,
-                         ridge=ridge), known
-
-
-def _miou(state, known, test, classes) -> float | None:
-  if known is None:
-    return None
-  J, truth = test
-  predicted = known[np.argmax(bayes.mean_scores(state, jnp.asarray(J)), axis=1)]
-  num = 1 + max(int(truth.max()), int(np.max(classes)), int(known.max()))
-  return segmentation_scores(confusion_matrix(predicted, truth, num), classes)["miou"]
+def clicks_needed(curve: Sequence[dict], score: float) -> int | None:
+  """Clicks at which a curve first reaches `score`; None where it never does."""
+  return next((point["clicks"] for point in curve if point["score"] >= score), None)

@@ -7,8 +7,8 @@ A README marks where a table stands; what is between the markers is generated:
     <!-- /table -->
 
 `room` is a key of the `metrics` given to `update_readme` (each value one metrics.json, or
-what experiments/benchmark_labels.py found), `labels`, `quality` or, of a benchmark,
-`short` the kind of table.
+what experiments/benchmark_labels.py or bench_clicks.py found), `labels`, `quality` or,
+of these, `short` and `clicks` the kind of table.
 """
 
 from __future__ import annotations
@@ -118,6 +118,26 @@ def calibration_table(groups: Sequence[Mapping], markdown: bool = True) -> str:
        for key, line in lines.items()], markdown)
 
 
+def click_table(results: Mapping, markdown: bool = True) -> str:
+  """How many clicks rules need, and how far half of the random ones take them.
+
+  results: `clicks`, the number of random ones; `miou`, what these reach; `rules`: name to
+    one `{"needed": clicks or None, "curve": [[clicks, mIoU], ...]}` per seed. A seed that
+    falls short counts as if its last click were enough, and makes the mean a bound.
+  """
+  num, aim, lines = results["clicks"], results["miou"], []
+  for rule, seeds in results["rules"].items():
+    needed = np.mean([seed["needed"] or seed["curve"][-1][0] for seed in seeds])
+    bound = "" if all(seed["needed"] for seed in seeds) else "> "
+    halfway = np.mean([next(score for clicks, score in seed["curve"]
+                            if clicks >= num / 2) for seed in seeds])
+    lines.append([rule, f"{bound}{needed:.0f}", f"{bound}{needed / num:.2f}",
+                  f"{halfway:.3f}"])
+  return format_table(
+      [f"rule (aim: mIoU {aim:.3f}, by {num} random clicks)", "clicks needed",
+       "share", f"mIoU with {-(-num // 2)}"], lines, markdown)
+
+
 def quality_table(metrics: Mapping, markdown: bool = True) -> str:
   """PSNR, SSIM and depth error of every field in one metrics.json."""
   columns = (("psnr", "PSNR (dB)", "{:.2f}", 1), ("ssim", "SSIM", "{:.3f}", 1),
@@ -154,6 +174,7 @@ def update_readme(readme_text: str, metrics: Mapping[str, Mapping]) -> str:
   names no such scene or kind, or that is not closed, and where there is none.
   """
   kinds = {"labels": lambda m: label_table(m["labels"]), "quality": quality_table,
+           "clicks": click_table,
            "short": lambda m: benchmark_table(
                [group for group in m["labels"] if group["method"] not in _LEFT_OUT],
                "2d", protocols=_SHORT_PROTOCOLS)}

@@ -75,24 +75,28 @@ def region_at(grid, coordinates, xnp=jnp):
 
 
 def collect_cells(coordinates: np.ndarray, num_cells: int,
-                  views: Iterable[tuple[np.ndarray, np.ndarray]]) -> Cells:
+                  views: Iterable[tuple[np.ndarray, np.ndarray]],
+                  seen: np.ndarray | None = None) -> Cells:
   """Averages over cells what the views saw there.
 
   coordinates: `[V, m, 3]` in the unit cube, where m pixels of each view lie.
   views: per view `rgb [m, 3]` and `features [m, F]`, one after the other, since those
     of all views together would not fit memory.
+  seen: `[V, m]` bool, the pixels that are of the scene; None for all.
   """
-  flat = coordinates.reshape(-1, 3)
+  seen = np.ones(coordinates.shape[:2], bool) if seen is None else seen
+  flat = coordinates[seen]
   numbers = np.ravel_multi_index(
       tuple(cell_index(flat, num_cells, np).T), (num_cells,) * 3)
   occupied, member, counts = np.unique(numbers, return_inverse=True, return_counts=True)
-  member = member.reshape(coordinates.shape[:2])
+  member = member.reshape(-1)
+  of_views = np.split(member, np.cumsum(seen.sum(axis=1))[:-1])
   rgb, features = 0.0, 0.0
-  for of_view, (view_rgb, view_features) in zip(member, views, strict=True):
+  for of_view, kept, (view_rgb, view_features) in zip(of_views, seen, views, strict=True):
     sums = _summation(of_view, len(occupied))
-    rgb = rgb + sums @ view_rgb
-    features = features + sums @ _unit(view_features.astype(np.float32))
-  points = _summation(member.reshape(-1), len(occupied)) @ flat
+    rgb = rgb + sums @ view_rgb[kept]
+    features = features + sums @ _unit(view_features[kept].astype(np.float32))
+  points = _summation(member, len(occupied)) @ flat
   index = np.stack(np.unravel_index(occupied, (num_cells,) * 3), axis=-1)
   return Cells(index, points / counts[:, None], rgb / counts[:, None], _unit(features),
                counts)

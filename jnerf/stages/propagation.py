@@ -43,11 +43,10 @@ def propagate(session: Session) -> str:
   params = trained_params(session, "shape")
   clicked = renderer.entities(params, views.rays_of_pixels(scene, labels.pixels))
   assignment = labels_lib.assignment(session, settings.primary)
+  adapt = labels_lib.adaptation(session, renderer, params, [assignment])
   labeler = ViewLabeler.fit(
       assignment, clicked, labels.class_ids, labels.classes, settings.min_confidence,
-      label_set.classes_of,
-      adapt=labels_lib.adaptation(session, renderer, params, [assignment]),
-      edges=labels_lib.edge_settings(session))
+      label_set.classes_of, adapt=adapt, edges=labels_lib.edge_settings(session))
   name = f"shaped-{settings.primary}"
   session.workdir.forget(["propagate"])
   chosen = scene.test if settings.views == "test" else range(len(scene.frames))
@@ -58,7 +57,7 @@ def propagate(session: Session) -> str:
                       session.workdir.path / "confidence" / name)
   write_label_session(session.workdir.path / "label_session.json",
                       label_session(session, label_set))
-  write_proposals(session, renderer, params, label_set, clicked.J)
+  write_proposals(session, renderer, params, label_set, clicked, adapt)
   session.workdir.mark_done(
       "propagate", seconds=time.perf_counter() - began, clicks=len(labels.class_ids),
       protocol=label_set.protocol, labels=name, peak_memory_bytes=peak_memory_bytes())

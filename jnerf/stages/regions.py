@@ -82,10 +82,14 @@ def _make(session: Session, params) -> dict[str, np.ndarray]:
           of_view, scene.cam_to_world[view].astype(np.float32),
           lens.astype(np.float32), np)))
       for of_view, view, lens in zip(depth, scene.train, intrinsics)])
+  seen = None
+  if scene.mask is not None:
+    rows, columns = _centres(scene.size, width, height)[1:]
+    seen = scene.mask[scene.train][:, rows, columns]
   print(f"regions: of {places[..., 0].size:,} places seen", file=sys.stderr, flush=True)
   cells = regions_lib.collect_cells(
       places.reshape(len(places), -1, 3), settings.num_cells,
-      _views(session, width, height))
+      _views(session, width, height), seen)
   found = regions_lib.find_regions(
       cells, num_cells=settings.num_cells, num_regions=settings.num_regions,
       color_scale=settings.color_scale, feature_scale=settings.feature_scale)
@@ -96,14 +100,18 @@ def _make(session: Session, params) -> dict[str, np.ndarray]:
 def _views(session: Session, width: int, height: int) -> Iterator[tuple]:
   """Per training view `rgb [m, 3]` and `features [m, F]` at the centres of blocks."""
   scene, maps = session.scene, session.features
-  column, row = (axis.reshape(-1) for axis in np.meshgrid(
-      (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height))
-  xy = np.stack([column, row], axis=1).astype(np.float32)
-  rows, columns = ((xy[:, 1] * scene.size[1]).astype(int),
-                   (xy[:, 0] * scene.size[0]).astype(int))
+  xy, rows, columns = _centres(scene.size, width, height)
   for view in scene.train:
     yield (scene.images[view, rows, columns],
            sample_features(maps.grid, np.full(len(xy), view), xy, np, maps.extent))
+
+
+def _centres(size: tuple[int, int], width: int, height: int):
+  """Of blocks: `xy [m, 2]` as shares of the image, and their pixels' `rows, columns`."""
+  column, row = (axis.reshape(-1) for axis in np.meshgrid(
+      (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height))
+  xy = np.stack([column, row], axis=1).astype(np.float32)
+  return (xy, (xy[:, 1] * size[1]).astype(int), (xy[:, 0] * size[0]).astype(int))
 
 
 def _digest(session: Session, params) -> str:

@@ -22,10 +22,11 @@ from jnerf.viewing.report_style import CSS
 
 _ABOUT_RESPONSES = (
     "Somebody clicked the ringed pixel. The maps show how strongly every other "
-    "pixel answers when the network's weights are nudged along that pixel's "
-    "gradient: bright answers, grey does not. The aim of shaping is that all of "
-    "the clicked thing answers and nothing else does. Each map has its own scale, "
-    "up to its strongest answer.")
+    "pixel answers: how alike their gradients in the network's weights are, along "
+    "which an edit would nudge them, or, where activations were aligned, these. "
+    "Bright answers, grey does not. The aim of shaping is that all of the clicked "
+    "thing answers and nothing else does. Each map has its own scale, up to its "
+    "strongest answer.")
 _ABOUT_VIEWS = (
     "Views that were never trained on: the photograph, what the fields render "
     "from there, and the labels that the clicks gave every pixel. Plain is the "
