@@ -149,10 +149,14 @@ def test_what_the_unlabelled_pixels_show_most_of_gains():
 def test_more_clicks_on_a_class_do_not_make_it_larger():
   """A class's part in the labels is part of its scores, and taken out of them."""
   clicks = entities(9)
+  centres = (np.stack(np.unravel_index([0, 0, 0, 0, 1, 2, 3, 4, 4], (2, 2, 2)), axis=1)
+             + 0.5) / 2
   labels = np.array([2] * 6 + [5, 9, 9])
   some = method(area_prior=1.0)
-  state = some.fit(clicks, labels, CLASSES)
-  np.testing.assert_allclose(state.label_shares, [6 / 9, 1 / 9, 2 / 9], rtol=1e-6)
+  state = some.fit(clicks.replace(points=centres.astype(np.float32)), labels, CLASSES)
+  # Four of a region count as two.
+  counts = np.array([np.sqrt(4) + 1 + 1, 1, np.sqrt(2)])
+  np.testing.assert_allclose(state.label_shares, counts / counts.sum(), rtol=1e-6)
   # With nothing to learn from, shares are found alike, and only the labels' differ.
   flat = state.replace(table=0 * state.table, weights=0 * state.weights,
                        bias=0 * state.bias)

@@ -54,7 +54,8 @@ class RegionState:
 
   table: `[R, K]` mean scores of the regions; weights: `[P, K]` of unit gradients.
   bias: `[K]`; spread: `[R]` scale of the scores in the softmax.
-  label_shares: `[K]` of the labels that are of each class, more than 0.
+  label_shares: `[K]` how much of all labels is of each class, more than 0. Those within
+    one region say nearly the same, and count as `their number ** balance`.
   """
 
   table: Array
@@ -176,7 +177,7 @@ def _posterior(seen: _Observations, class_ids, kernel, ridge, gradient_weight,
         whole[..., k] = part[..., 0]
   variance = _variance(seen.region[positive], seen.counts[positive], kernel, ridge)
   single = np.float32
-  counted = np.maximum(per_class, 1)
+  counted = np.maximum(member.T @ seen.counts**balance, 1)
   return RegionState(*(jnp.asarray(part, single) for part in (
       *state, NOISE * (1 + variance), counted / counted.sum())))
 
