@@ -7,8 +7,10 @@ size with random parameters (nothing here depends on what is in the view).
      beside the literal loop that perturbs the network and renders the view once per
      class (timed for one class, times K). Takes turns, so that a noisy machine
      disturbs all alike; medians, and the ratios asked for.
-  2. Milliseconds from one more click to the view's label map, its gradients cached,
-     20 classes with 3 clicks each.
+  2. Milliseconds from one more click to the view's label map, its gradients, colours and
+     distances cached, 20 classes with 3 clicks each.
+
+Labels are snapped to edges as the default config does.
 
   python experiments/bench_labels.py [--rounds=5]
 
@@ -33,6 +35,7 @@ from jnerf.labeling.assignment import (
   label_map,
   paper_recipe,
 )
+from jnerf.labeling.edges import snap_to_edges
 from jnerf.labeling.paper_recipe import normalize_view
 from jnerf.labeling.region_classifier import region_classifier
 from jnerf.labeling.views import ViewRenderer, rows_of
@@ -47,6 +50,9 @@ WIDTH, HEIGHT = 320, 240
 SPACE = Box(((-2.5, -2.0, 0.0), (2.5, 2.0, 2.6)))
 CLASSES = (1, 10, 40)
 STEP = 0.1
+_LABEL = default_config().label
+EDGES = {"passes": _LABEL.edge_passes, "color_scale": _LABEL.edge_color_scale,
+         "depth_scale": _LABEL.edge_depth_scale}
 
 
 def make_view() -> Rays:
@@ -56,25 +62,36 @@ def make_view() -> Rays:
   return cameras.view_rays(pose, lens, (WIDTH, HEIGHT), 0.1, 5.0)
 
 
-def make_methods(num_regions: int = 6000) -> dict:
+def make_methods() -> dict:
   """Name to assignment; the regions are random ones of the default number."""
+  num_regions = default_config().regions.num_regions
   rng = np.random.default_rng(0)
   rows = rng.normal(size=(num_regions, 16)).astype(np.float32)
   rows /= np.linalg.norm(rows, axis=1, keepdims=True)
   grid = rng.integers(0, num_regions, (64, 64, 64)).astype(np.int32)
   return {
       "regions": region_classifier(grid, SPACE.unit_cube, rows @ rows.T + np.eye(
-          num_regions, dtype=np.float32), ridge=0.3, gradient_weight=0.5,
-          area_prior=1.0),
-      "bayes": bayes_classifier(0.3), "cosine": cosine_kernel(0.02),
+          num_regions, dtype=np.float32), ridge=_LABEL.ridge,
+          gradient_weight=_LABEL.gradient_weight, area_prior=_LABEL.area_prior),
+      "bayes": bayes_classifier(_LABEL.ridge),
+      "cosine": cosine_kernel(_LABEL.bandwidth),
       "paper, linear": paper_recipe(STEP, finite=False),
       "paper, finite": paper_recipe(STEP)}
 
 
 def propagate(renderer, params, rays, assignment, scores_fn, state, class_ids):
   """The view's label map `[H, W]`: one render for all classes."""
-  scores, = renderer.map(params, rays, lambda entities: scores_fn(state, entities))
-  return label_map(assignment.finish(scores.reshape(HEIGHT, WIDTH, -1)), class_ids)
+  seen = renderer.map(params, rays, lambda entities: scores_fn(state, entities),
+                      lambda entities: entities.rendering.rgb,
+                      lambda entities: entities.rendering.distance_median)
+  return map_of_view(assignment, *seen, class_ids)
+
+
+def map_of_view(assignment, scores, rgb, distance, class_ids):
+  """`[H, W]` from what all pixels of the view say."""
+  scores = assignment.finish(scores.reshape(HEIGHT, WIDTH, -1))
+  return label_map(snap_to_edges(scores, rgb.reshape(HEIGHT, WIDTH, 3),
+                                 distance.reshape(HEIGHT, WIDTH), **EDGES), class_ids)
 
 
 def literal_loop(renderer, params, rays, directions, step=STEP, size=(WIDTH, HEIGHT)):
@@ -142,6 +159,7 @@ def latency_table(rounds: int, num_classes: int = 20, each: int = 3) -> str:
   params, rays = jax.jit(model.init)(jax.random.key(0)), make_view()
   renderer, rows = ViewRenderer(model, Recipe()), []
   view = renderer.entities(params, rays)
+  seen = [jnp.asarray(view.rendering.rgb), jnp.asarray(view.rendering.distance_median)]
   view = Entities(J=jnp.asarray(view.J), points=jnp.asarray(view.points))
   unlabelled = rows_of(view, slice(NUM_UNLABELLED))
   clicked, labels = some_clicks(renderer, params, rays, num_classes, each)
@@ -156,8 +174,7 @@ def latency_table(rounds: int, num_classes: int = 20, each: int = 3) -> str:
       state = method.fit(part, labels[:count], class_ids)
       if method.adapt:
         state = method.adapt(state, unlabelled)
-      scores = scores_fn(state, view).reshape(HEIGHT, WIDTH, -1)
-      np.asarray(label_map(method.finish(scores), class_ids))
+      np.asarray(map_of_view(method, scores_fn(state, view), *seen, class_ids))
       times.append(1e3 * (time.perf_counter() - began))
     times = times[2:]  # the first ones compile
     rows.append([name, f"{statistics.median(times):.0f}", f"{max(times):.0f}"])

@@ -17,7 +17,7 @@ deviation: it fits whatever unit a method's scores have, and one pixel that is v
 has no more than one vote. Scores averaged as they are give small objects away.
 
 What that adds to mIoU, in percent, of `regions` on the shaped field with 1, 3 and 10
-clicks a class and a labelled frame (3 seeds, 20 test views): office_0 +2.6 +1.4 +1.6
+clicks a class and a labelled frame (3 seeds): office_0 +2.6 +1.4 +1.6
 +2.1, living_room +1.1 +1.9 +2.5 +1.2; other methods and rivals gain alike, but for k
 nearest neighbours from a labelled frame. Three passes take more from small objects.
 """
