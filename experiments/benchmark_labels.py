@@ -14,6 +14,7 @@ clicks (needs the extra `plots`). Two CPU cores: about 40 minutes a scene.
 """
 
 import argparse
+from collections.abc import Iterable
 import copy
 import json
 import pathlib
@@ -117,11 +118,20 @@ def measure(session: Session, path: pathlib.Path) -> dict:
     found = evaluate_field(session, sets, field, methods)
     results["labels"] += aggregate(found.rows)
     results["calibration"] += aggregate_calibration(found.calibration)
+    for key in ("labels", "calibration"):  # in that order, whenever they were measured
+      results[key].sort(key=lambda row: _place(row, session.fields))
     results["seconds"][name] = round(time.perf_counter() - began)
     for key in ("psnr", "ssim", "depth_error_m"):
       results[key][field] = getattr(found, key)
     write_json(path, results)
   return results
+
+
+def _place(row: dict, fields: Iterable[str]) -> int:
+  """Where a row comes among all: our methods, field by field, then the rivals."""
+  rivals = SETTINGS["label.rivals"]
+  name = row["method"] if row["method"] in rivals else row["field"]
+  return [*fields, *rivals].index(name)
 
 
 if __name__ == "__main__":
