@@ -34,6 +34,7 @@ TEMPERATURE = 0.2  # of votes, in standard deviations of a view's scores
 SAMPLED = 4  # of its rows and columns, every which one tells that deviation
 
 
+@functools.partial(jax.jit, static_argnames="passes")
 def snap_to_edges(scores, rgb, distance, *, passes: int, color_scale: float,
                   depth_scale: float):
   """Averaged votes of one view in place of its scores, `[H, W, K] -> [H, W, K]`.

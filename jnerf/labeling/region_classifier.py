@@ -24,16 +24,17 @@ its primal form over gradients alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+import functools
 
 from flax import struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import linalg
+from scipy import sparse
 
 from jnerf.labeling.assignment import Assignment
 from jnerf.labeling.bayes import PADDED
-from jnerf.labeling.response import unit_response
+from jnerf.labeling.response import PRECISION, unit_response
 from jnerf.shaping.regions import region_at
 from jnerf.structs import Array
 
@@ -141,9 +142,9 @@ def _merge(region, J, labels) -> _Observations:
   keys = np.stack([region, labels], axis=1)
   unique, member, counts = np.unique(keys, axis=0, return_inverse=True,
                                      return_counts=True)
-  sums = np.zeros((len(unique), J.shape[1]))
   unit = J / np.maximum(np.linalg.norm(J, axis=1, keepdims=True), 1e-12)
-  np.add.at(sums, member.reshape(-1), unit)
+  one = np.ones(len(J)), (member.reshape(-1), np.arange(len(J)))
+  sums = sparse.csr_matrix(one, shape=(len(unique), len(J))) @ unit
   rows = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
   return _Observations(unique[:, 0], rows, unique[:, 1], counts)
 
@@ -157,33 +158,54 @@ def _posterior(seen: _Observations, class_ids, kernel, ridge, gradient_weight,
   member = (seen.labels[:, None] == class_ids[None, :]).astype(np.float64)
 
   def solve(rows, targets):
-    """`table [R, k], weights [P, k], bias [k]` for observations `rows`."""
+    """Dual weights `[U, k]` of all observations, 0 but of `rows`."""
     part = jax.tree.map(lambda leaf: leaf[rows], seen)
     weights = part.counts * np.array([share[abs(c)] for c in part.labels.tolist()])
     gram = (kernel[np.ix_(part.region, part.region)]
             + gradient_weight * (part.J @ part.J.T + 1))
-    alpha = linalg.solve(gram + np.diag(ridge / weights), targets[rows], assume_a="pos")
-    # Rows, which are columns too, for a matrix is read along its rows.
-    return (kernel[part.region].T @ alpha, gradient_weight * (part.J.T @ alpha),
-            gradient_weight * alpha.sum(axis=0))
+    alpha = np.zeros((len(seen.labels), targets.shape[1]))
+    alpha[rows] = np.linalg.solve(gram + np.diag(ridge / weights), targets[rows])
+    return alpha
 
   targets = member - 1 / num_classes
-  state = [np.array(part) for part in solve(np.flatnonzero(positive), targets)]
+  alpha = solve(np.flatnonzero(positive), targets)
   for k, class_id in enumerate(class_ids.tolist()):
     denied = seen.labels == -class_id
     if denied.any():  # only this class's score learns from it
-      for whole, part in zip(state, solve(np.flatnonzero(positive | denied),
-                                          targets[:, k:k + 1])):
-        whole[..., k] = part[..., 0]
-  variance = _variance(seen.region[positive], seen.counts[positive], kernel, ridge)
-  single = np.float32
+      alpha[:, k:k + 1] = solve(np.flatnonzero(positive | denied), targets[:, k:k + 1])
+  whiten = _whitening(seen, positive, kernel, ridge)
   counted = np.maximum(member.T @ seen.counts**balance, 1)
-  return RegionState(*(jnp.asarray(part, single) for part in (
-      *state, NOISE * (1 + variance), counted / counted.sum())))
+  # Filled up with observations of no weight, as in `bayes`; no other number compiles.
+  more = -len(alpha) % PADDED
+  table, weights, bias, variance = _over_regions(*(
+      np.pad(part, widths).astype(np.float32) for part, widths in (
+          (kernel[seen.region], ((0, more), (0, 0))), (seen.J, ((0, more), (0, 0))),
+          (alpha, ((0, more), (0, 0))), (whiten, (0, more)))),
+      jnp.asarray(np.diagonal(kernel), jnp.float32))
+  return RegionState(table, gradient_weight * weights, gradient_weight * bias,
+                     NOISE * (1 + variance),
+                     jnp.asarray((counted / counted.sum()).astype(np.float32)))
 
 
-def _variance(region, counts, kernel, ridge) -> np.ndarray:
-  """`[R]` posterior variance of the regions' part of a score."""
-  gram = kernel[np.ix_(region, region)] + np.diag(ridge / counts)
-  half = linalg.solve_triangular(np.linalg.cholesky(gram), kernel[region], lower=True)
-  return np.maximum(np.diagonal(kernel) - np.sum(half**2, axis=0), 0.0)
+def _whitening(seen: _Observations, positive, kernel, ridge) -> np.ndarray:
+  """`[U, U]` W with `W' W` the inverse of positive labels' covariance in the regions'
+  part of a score; 0 for other labels."""
+  region, counts = seen.region[positive], seen.counts[positive]
+  factor = np.linalg.cholesky(kernel[np.ix_(region, region)] + np.diag(ridge / counts))
+  whiten = np.zeros((len(positive), len(positive)))
+  whiten[np.ix_(positive, positive)] = np.linalg.inv(factor)
+  return whiten
+
+
+@jax.jit
+def _over_regions(rows, J, alpha, whiten, diagonal):
+  """`table [R, K]`, `weights [P, K]`, `bias [K]` and, of the regions' part of a score,
+  `variance [R]`.
+
+  rows: `[U, R]` kernel between observations and regions, `diagonal [R]` of regions with
+  themselves. Here and not on the host, whose threads would keep the device's waiting.
+  """
+  product = functools.partial(jnp.matmul, precision=PRECISION)
+  explained = jnp.sum(product(whiten, rows) ** 2, axis=0)
+  return (product(rows.T, alpha), product(J.T, alpha), jnp.sum(alpha, axis=0),
+          jnp.maximum(diagonal - explained, 0.0))
