@@ -154,6 +154,8 @@ def _shape() -> ConfigDict:
   shape.similarity = "cosine"  # cosine | dot
   shape.absolute = True  # |s|, the mutual-information reading
   shape.self_positive = False  # the anchor counts as its own positive
+  # What an anchor must resemble: any of its positives, which may be wrong, or each.
+  shape.positives = "auto"  # any | each; auto: each of the oracle's, else any
   shape.contrast_rays = 256  # rays of a batch that are contrasted; 0 = all
   shape.pairs = "regions"  # regions | features: what is alike is positive
   shape.threshold = 0.3  # first value of the adaptive threshold on features
@@ -168,6 +170,7 @@ def _shape() -> ConfigDict:
   shape.hints = ""  # folder of PNGs of segments; those of one segment are positives
   shape.views_per_batch = 0  # views that a batch is drawn from; 0: all, 16 with hints
   shape.oracle = False  # also shape a second field on ground-truth pairs
+  shape.oracle_balance = 0.5  # of its contrasted rays: 0 pixels alike, 1 classes alike
   return shape
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tiny_models
 
-from jnerf.scenes import pixels
+from jnerf.scenes import pixels, strata
 from jnerf.shaping.contrast import Recipe
 from jnerf.training import devices, loop
 from jnerf.training import state as state_lib
@@ -136,6 +136,18 @@ def test_a_batch_is_a_function_of_its_key(background, value):
     assert len(np.unique(batch.background)) == 48
   else:
     np.testing.assert_array_equal(batch.background, np.full((16, 3), value, np.float32))
+
+
+def test_host_batches_of_contrasted_classes_are_what_the_device_draws():
+  labels = np.arange(np.prod(DATA.shape)).reshape(DATA.shape) % 7
+  data = DATA.replace(strata=strata.by_class(labels, 0.5, every=4))
+  training = loop.Training(MODEL, OPTIMIZER, Objective(), 4, num_rays=16,
+                           steps_per_call=1)
+  stacked = loop.host_batches(data, KEY, training, 2, devices.data_mesh())
+  batch_key, _ = jax.random.split(jax.random.fold_in(KEY, 2))
+  np.testing.assert_allclose(draw(data, batch_key, 16, "random").rgb, stacked.rgb[0],
+                             rtol=1e-5)
+  assert not np.array_equal(draw(DATA, batch_key, 16, "random").rgb, stacked.rgb[0])
 
 
 def test_host_batches_are_what_the_device_draws():

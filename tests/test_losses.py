@@ -21,12 +21,14 @@ def make_pairs(seed=0, share=0.3):
   return positive
 
 
-def loop(gradients, positive, tau, similarity, absolute, self_positive):
+def loop(gradients, positive, tau, similarity, absolute, self_positive,
+         positives="any"):
   """Pair by pair, as the paper's code does it; leaves anchors out that say nothing."""
   total, num = 0.0, 0
   for i in range(N):
     numerator = denominator = 0.0
     num_positives = num_negatives = 0
+    logs = []  # of each positive by itself
     for j in range(N):
       if i == j and not self_positive:
         continue
@@ -37,10 +39,12 @@ def loop(gradients, positive, tau, similarity, absolute, self_positive):
       denominator += value
       if positive[i, j] or i == j:
         numerator += value
+        logs.append(np.log(value))
       num_positives += i != j and positive[i, j]
       num_negatives += i != j and not positive[i, j]
     if num_positives and num_negatives:
-      total -= np.log(numerator / denominator)
+      over = np.mean(logs) if positives == "each" else np.log(numerator)
+      total -= over - np.log(denominator)
       num += 1
   return total, num
 
@@ -49,26 +53,45 @@ def loop(gradients, positive, tau, similarity, absolute, self_positive):
 @pytest.mark.parametrize("absolute", [True, False])
 @pytest.mark.parametrize("self_positive", [True, False])
 @pytest.mark.parametrize("tau", [0.07, 1.0])
-def test_matrix_equals_the_loop_over_pairs(similarity, absolute, self_positive, tau):
+@pytest.mark.parametrize("positives", ["any", "each"])
+def test_matrix_equals_the_loop_over_pairs(similarity, absolute, self_positive, tau,
+                                           positives):
   gradients = 0.5 * np.random.default_rng(1).normal(size=(N, 6))
   positive = make_pairs()
-  expected, num = loop(gradients, positive, tau, similarity, absolute, self_positive)
+  choices = similarity, absolute, self_positive, positives
+  expected, num = loop(gradients, positive, tau, *choices)
   assert num == N - 2
   with jax.enable_x64(True):
     def total(gradients):
       s = losses.gradient_similarity(gradients, gradients, similarity=similarity,
                                      absolute=absolute)
-      return losses.info_nce(s, positive, SELF, tau, self_positive)
+      return losses.info_nce(s, positive, SELF, tau, self_positive, positives=positives)
 
     (found, num_found), slopes = jax.jit(jax.value_and_grad(total, has_aux=True))(
         gradients)
     assert int(num_found) == num
     np.testing.assert_allclose(found, expected, rtol=1e-11)
     direction = np.random.default_rng(2).normal(size=gradients.shape)
-    difference = [loop(gradients + step * direction, positive, tau, similarity, absolute,
-                       self_positive)[0] for step in (1e-6, -1e-6)]
+    difference = [loop(gradients + step * direction, positive, tau, *choices)[0]
+                  for step in (1e-6, -1e-6)]
     np.testing.assert_allclose(np.sum(slopes * direction),
                                (difference[0] - difference[1]) / 2e-6, rtol=1e-5)
+
+
+def test_only_each_positive_by_itself_draws_the_far_part_of_a_class_near():
+  """Rows 0 and 1 lie together; 2 is of their class, but apart; all others are not."""
+  gradients = np.float32([[1, 0.1, 0], [1, 0, 0.1], [0.5, 1, 0], *np.eye(3)[[2] * 6]])
+  positive = np.outer(np.arange(N) < 3, np.arange(N) < 3)
+
+  def pull(positives):
+    """What the loss gains when row 2 comes a little nearer, seen from row 0 alone."""
+    def loss(nearer):
+      s = losses.gradient_similarity(
+          gradients[:1], gradients + nearer * jnp.eye(N, 1, -2) * jnp.eye(1, 3))
+      return losses.info_nce(s, positive[:1], SELF[:1], 0.1, positives=positives)[0]
+    return -float(jax.grad(loss)(0.0))
+
+  assert pull("each") > 10 * pull("any") > 0
 
 
 def test_identical_rows_cost_the_logarithm_of_the_positives_share():

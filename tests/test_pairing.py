@@ -1,5 +1,6 @@
 """What the stage `shape` chooses pairs by: geometry of the views, fused features."""
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
@@ -14,6 +15,7 @@ from jnerf.stages import checks, geometry, labels, pairing, regions
 from jnerf.stages.experiment import load_experiment
 from jnerf.stages.session import HINTED_VIEWS, Session
 from jnerf.stages.workdir import Workdir
+from jnerf.training.loop import draw_batch
 
 EXPERIMENT = f"{tiny_replica.__file__.rsplit('/', 1)[0]}/tiny_experiment.py"
 
@@ -96,6 +98,33 @@ def test_geometry_is_at_the_cells_of_a_grid_on_part_of_the_image(root, tmp_path)
   np.testing.assert_array_equal(data.features, fusion.fuse(
       some.features.grid[scene.train], depth, data.cam_to_world, intrinsics))
   assert data.features_extent == some.features.extent
+
+
+def test_an_oracle_s_classes_are_contrasted_as_they_are_balanced(root, tmp_path):
+  some = session(root, tmp_path, num_rays=64, contrast_rays=16, oracle_balance=1.0)
+  labels = some.scene.semantic.copy()
+  labels[:, 4:] = labels[0, 0, 0]
+  labels[:, :4, :4] = 0
+  labels[:, 0, 0] = labels.max() + 1  # a class of one pixel
+  some.scene = some.scene.replace(semantic=labels)
+  data = pairing.oracle_data(some)
+  np.testing.assert_array_equal(data.labels, labels[some.scene.train])
+  batches = [draw_batch(data, key, 64, "grey").labels
+             for key in jax.random.split(jax.random.key(0), 40)]
+  contrasted = np.stack(batches)[:, ::4]
+  counts = np.bincount(contrasted.reshape(-1))
+  assert counts[0] == 0
+  shares = counts[counts > 0] / counts.sum()
+  np.testing.assert_allclose(shares, 1 / len(shares), atol=0.08)
+
+
+def test_of_the_oracle_s_pairs_each_counts_and_of_others_any(root, tmp_path):
+  some = session(root, tmp_path)
+  assert some.recipe(oracle=True).positives == "each"
+  assert some.recipe(oracle=False).positives == "any"
+  for chosen in ("any", "each"):
+    some = session(root, tmp_path, positives=chosen)
+    assert {some.recipe(oracle).positives for oracle in (True, False)} == {chosen}
 
 
 def test_hints_draw_batches_from_few_views(root, tmp_path):

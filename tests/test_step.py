@@ -109,7 +109,7 @@ RECIPES = {
     "paper": dict(value_channel="random", similarity="dot", absolute=False,
                   self_positive=True, temperature=1.0),
     "position": dict(position_scale=2.0, norm_weight=0.1, every=2),
-    "oracle": dict(oracle=True),
+    "oracle": dict(oracle=True, positives="each"),
 }
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnerf.scenes import cameras
+from jnerf.scenes import strata as strata_lib
 from jnerf.scenes.features import precomputed_features
 from jnerf.structs import Array, Batch, FeatureMaps, Scene
 
@@ -36,6 +37,7 @@ class PixelData:
   segments: `[V, H, W]` int32 hints as in `hints.read_hints`, or None.
   drawable: `[M]` int32 row-major numbers of the pixels that the masks leave, or None
     where all may be drawn.
+  strata: how contrasted pixels are drawn, or None: as all others.
   near, far: distances along every ray.
   """
 
@@ -54,6 +56,7 @@ class PixelData:
   regions: Array | None = None
   segments: Array | None = None
   drawable: Array | None = None
+  strata: strata_lib.Strata | None = None
 
   @property
   def shape(self) -> tuple[int, int, int]:
@@ -95,13 +98,21 @@ def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
 
 
 def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int],
-                drawable=None, num_views: int = 0) -> jax.Array:
+                drawable=None, num_views: int = 0,
+                strata: strata_lib.Strata | None = None) -> jax.Array:
   """`[num, 3]` int32 (view, row, column), uniform with replacement.
 
   key: consumed; shape: `(V, H, W)`; drawable: as in `PixelData`.
   num_views: > 0 draws that many views first and takes equal shares, in order, of the
     pixels from each: pixels of one view then meet often enough to be compared.
+  strata: replaces every `strata.every`-th by one that they draw.
   """
+  if strata is not None:
+    key, strata_key = jax.random.split(key)
+    drawn = draw_pixels(key, num, shape, drawable, num_views)
+    balanced = strata_lib.draw(strata_key, -(-num // strata.every), strata)
+    return drawn.at[::strata.every].set(
+        jnp.stack(jnp.unravel_index(balanced, shape), axis=-1).astype(jnp.int32))
   if num_views:
     return _draw_from_views(key, num, shape, drawable, num_views)
   if drawable is not None:

@@ -38,7 +38,7 @@ class Recipe:
   value_channel: `mean` of the channels, or a `random` one each step (paper code).
   entities: `pixels`, or the 3D `points` that the pixels' rays meet.
   contrast_weight, norm_weight: weights of the two terms; the norm's 0 skips it.
-  temperature, similarity, absolute, self_positive: see `losses`.
+  temperature, similarity, absolute, self_positive, positives: see `losses`.
   every: contrast every `every`-th ray of a batch.
   min_positives, max_positives, threshold_rate: see `pairs.adapt_threshold`.
   color_scale, position_scale, normal_scale: > 0 joins the photographed colour, the 3D
@@ -59,6 +59,7 @@ class Recipe:
   similarity: str = "cosine"
   absolute: bool = True
   self_positive: bool = False
+  positives: str = "any"
   every: int = 1
   min_positives: float = 0.05
   max_positives: float = 0.15
@@ -98,7 +99,8 @@ def shaping_terms(model: Model, params, batch: Batch, samples: Samples,
 
   void = gather(batch.labels) == 0 if recipe.oracle else None
   loss, num_anchors = losses.info_nce(s, positive, is_self, recipe.temperature,
-                                      recipe.self_positive, ignored=void)
+                                      recipe.self_positive, ignored=void,
+                                      positives=recipe.positives)
   num_anchors = total(num_anchors)
   terms = {"contrast": loss / jnp.maximum(num_anchors, 1)}
   if recipe.norm_weight:

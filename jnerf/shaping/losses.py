@@ -29,14 +29,20 @@ def gradient_similarity(anchors, gradients, *, similarity: str = "cosine",
 
 
 def info_nce(s, positive, is_self, temperature: float, self_positive: bool = False,
-             ignored=None):
+             ignored=None, positives: str = "any"):
   """InfoNCE summed over usable anchors, and how many those are.
 
-  Per anchor i: `-log(sum_{j in pos(i)} e^{s_ij / tau} / sum_{j != i} e^{s_ij / tau})`.
+  Per anchor i: `-log(sum_{j in pos(i)} e^{s_ij / tau} / sum_{j != i} e^{s_ij / tau})`,
+  which one close positive satisfies: right where some of them are wrong, but a class
+  may stay in parts. Of `each` positive by itself, `-mean_{j in pos(i)} log(e^{s_ij /
+  tau} / sum_{j != i} e^{s_ij / tau})` (Khosla et al. 2020, Supervised Contrastive
+  Learning, L_out), draws all of a class together.
+
   s: `[A, N]`; positive: `[A, N]` bool; is_self: `[A, N]` bool, the anchor itself.
   self_positive: the anchor counts as its own positive, as in the paper's code;
     otherwise it takes no part.
   ignored: `[N]` bool, entities that are neither positive nor negative for anyone.
+  positives: `any` or `each`, see above.
 
   Anchors without a positive or without a negative say nothing about contrast
   and are left out. Returns `(total [], num_anchors [])`; a mean needs the number
@@ -50,7 +56,11 @@ def info_nce(s, positive, is_self, temperature: float, self_positive: bool = Fal
   logits = s / temperature
   # A finite floor keeps rows without positives differentiable; they are masked.
   floor = jnp.asarray(-1e30, logits.dtype)
-  over_positives = jax.nn.logsumexp(jnp.where(positive, logits, floor), axis=1)
+  if positives == "each":
+    num_positives = jnp.maximum(jnp.sum(positive, axis=1), 1)
+    over_positives = jnp.sum(jnp.where(positive, logits, 0.0), axis=1) / num_positives
+  else:
+    over_positives = jax.nn.logsumexp(jnp.where(positive, logits, floor), axis=1)
   over_all = jax.nn.logsumexp(jnp.where(counted, logits, floor), axis=1)
   per_anchor = jnp.where(usable, over_all - over_positives, 0.0)
   return jnp.sum(per_anchor), jnp.sum(usable)

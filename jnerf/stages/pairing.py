@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jnerf.scenes import pixels, surfaces
+from jnerf.scenes import pixels, strata, surfaces
 from jnerf.shaping import diffusion, fusion
 from jnerf.stages import geometry, regions
 from jnerf.stages.session import Session
@@ -40,6 +40,16 @@ def pair_data(session: Session, params) -> pixels.PixelData:
         surfaces.normals_of_points(surfaces.points_of_depth(*view, np), view[1][:3, 3])
         for view in zip(depth, data.cam_to_world, intrinsics)]).astype(np.float16))
   return data
+
+
+def oracle_data(session: Session) -> pixels.PixelData:
+  """The training views with their ground-truth classes, drawn as the config balances."""
+  config = session.config
+  data = pixels.pixel_data(session.scene, with_labels=True,
+                           with_depth=config.fit.depth_weight > 0)
+  return data.replace(strata=strata.by_class(
+      data.labels, config.shape.oracle_balance, session.recipe(oracle=True).every,
+      data.drawable))
 
 
 def _of_regions(session: Session, params, data: pixels.PixelData) -> pixels.PixelData:

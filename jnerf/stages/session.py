@@ -159,6 +159,8 @@ class Session:
     shape = self.config.shape
     names = {field.name for field in dataclasses.fields(Recipe)} & set(shape)
     settings = {name: shape[name] for name in names - {"oracle"}}
+    if shape.positives == "auto":
+      settings["positives"] = "each" if oracle else "any"
     return Recipe(**settings, oracle=oracle, every=contrast_stride(
         shape.num_rays, shape.contrast_rays))
 

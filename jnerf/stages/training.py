@@ -32,22 +32,15 @@ SHOWN = ("loss", "psnr", "contrast", "positives")  # on the progress bar
 def fit(session: Session) -> None:
   """Fits the plain field to the photographs."""
   _train_stage(session, "fit", functools.partial(session.initial_params, "fit"),
-               pixels.pixel_data(session.scene, with_depth=_with_depth(session)))
+               pixels.pixel_data(session.scene,
+                                 with_depth=session.config.fit.depth_weight > 0))
 
 
 def shape(session: Session, oracle: bool = False) -> None:
   """Shapes the fitted field, with features or with the oracle's labels."""
   params = trained_params(session, "fit")
-  if oracle:
-    data = pixels.pixel_data(session.scene, with_labels=True,
-                             with_depth=_with_depth(session))
-  else:
-    data = pairing.pair_data(session, params)
+  data = pairing.oracle_data(session) if oracle else pairing.pair_data(session, params)
   _train_stage(session, "shape-oracle" if oracle else "shape", lambda: params, data)
-
-
-def _with_depth(session: Session) -> bool:
-  return session.config.fit.depth_weight > 0
 
 
 def trained_params(session: Session, stage: str):

@@ -71,7 +71,7 @@ def draw_batch(data: pixels.PixelData, key, num_rays: int, background: str,
   pixel_key, jitter_key, background_key = jax.random.split(key, 3)
   if pixel_index is None:
     pixel_index = pixels.draw_pixels(pixel_key, num_rays, data.shape, data.drawable,
-                                     num_views)
+                                     num_views, data.strata)
   jitter = jax.random.uniform(jitter_key, (num_rays, 2), minval=-0.5, maxval=0.5)
   if background == "random":
     behind = jax.random.uniform(background_key, (num_rays, 3))
@@ -142,7 +142,8 @@ def host_batches(data: pixels.PixelData, key, training: Training, first_step: in
     batch_key, _ = jax.random.split(jax.random.fold_in(key, step))
     pixel_key, _, _ = jax.random.split(batch_key, 3)
     index = np.asarray(pixels.draw_pixels(pixel_key, training.num_rays, data.shape,
-                                          data.drawable, training.num_views))
+                                          data.drawable, training.num_views,
+                                          data.strata))
     batches.append(draw_batch(data, batch_key, training.num_rays, training.background,
                               pixel_index=index, xnp=np))
   stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
