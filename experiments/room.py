@@ -8,8 +8,8 @@ features (colour and texture statistics), and by ground truth for comparison.
 
 Two CPU cores: about 4 minutes, of which 65 s fitting and 2 x 40 s shaping; smoke
 about a minute, nearly all of it compiling. Expect 32 dB on test views and, with one
-click per class in one frame, mIoU 0.66 plain and 0.71 shaped by `regions`; 0.44 and 0.71
-by `cosine`, 0.87 with the oracle's pairs. Measured rows: experiments/results/room.json.
+click per class in one frame, mIoU 0.69 plain and 0.73 shaped by `regions`; 0.46 and 0.74
+by `cosine`, 0.94 with the oracle's pairs. Measured rows: experiments/results/room.json.
 """
 
 from jnerf.config import default_config
