@@ -146,6 +146,12 @@ def test_unknown_similarity_is_named():
     losses.gradient_similarity(SELF, SELF, similarity="angle")
 
 
+def test_unknown_choice_of_positives_is_named():
+  with pytest.raises(ValueError, match="'best'"):
+    losses.info_nce(np.eye(N, dtype=np.float32), make_pairs(), SELF, 0.1,
+                    positives="best")
+
+
 def test_unit_norm_is_zero_at_length_one_and_pulls_there():
   rows = np.float32([[0.6, 0.8], [3.0, 4.0], [0.0, 0.0], [0.3, 0.4]])
   np.testing.assert_allclose(losses.unit_norm(rows), [0, 16, 1, 0.25], atol=1e-6)

@@ -59,8 +59,10 @@ def info_nce(s, positive, is_self, temperature: float, self_positive: bool = Fal
   if positives == "each":
     num_positives = jnp.maximum(jnp.sum(positive, axis=1), 1)
     over_positives = jnp.sum(jnp.where(positive, logits, 0.0), axis=1) / num_positives
-  else:
+  elif positives == "any":
     over_positives = jax.nn.logsumexp(jnp.where(positive, logits, floor), axis=1)
+  else:
+    raise ValueError(f"positives is {positives!r}, not 'any' or 'each'")
   over_all = jax.nn.logsumexp(jnp.where(counted, logits, floor), axis=1)
   per_anchor = jnp.where(usable, over_all - over_positives, 0.0)
   return jnp.sum(per_anchor), jnp.sum(usable)
