@@ -12,7 +12,7 @@ docs/captures.md.
 Two CPU cores: fitting takes about 4 minutes, shaping another two.
 """
 
-from jnerf.config import default_config
+from jnerf.runs.config import default_config
 
 
 def get_config():

@@ -10,7 +10,7 @@ Two CPU cores: 11 minutes for office_0 (81 views at 300x170), of which 3.5 fitti
 2 x 1.5 shaping. Measured: experiments/results/labels-office_0.md.
 """
 
-from jnerf.config import default_config
+from jnerf.runs.config import default_config
 
 
 def get_config():

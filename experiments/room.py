@@ -12,7 +12,7 @@ click per class in one frame, mIoU 0.69 plain and 0.73 shaped by `regions`; 0.46
 by `cosine`, 0.94 with the oracle's pairs. Measured rows: experiments/results/room.json.
 """
 
-from jnerf.config import default_config
+from jnerf.runs.config import default_config
 
 
 def get_config(size: str = ""):

@@ -13,12 +13,12 @@ import inspect
 import sys
 
 from jnerf.errors import InputError
+from jnerf.runs.experiment import load_experiment, override
+from jnerf.runs.validation import validate
+from jnerf.runs.workdir import Workdir
 from jnerf.stages import modes
-from jnerf.stages.experiment import load_experiment, override
 from jnerf.stages.session import Session
-from jnerf.stages.workdir import Workdir
 from jnerf.training.compilation import enable_compilation_cache
-from jnerf.validation import validate
 
 
 def main(argv: list[str]) -> None:
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
       usage="%(prog)s --config=FILE[:ARG] --workdir=DIR [--mode=MODE] "
             "[--config.KEY=VALUE ...]",
       description="Labels a whole 3D scene from a handful of clicks.",
-      epilog=f"modes:\n{lines}\n\nEvery key, with its default: jnerf/config.py",
+      epilog=f"modes:\n{lines}\n\nEvery key, with its default: jnerf/runs/config.py",
       formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument("--config", required=True, metavar="FILE[:ARG]",
                       help="experiment, e.g. experiments/room.py or room.py:smoke")

@@ -7,10 +7,10 @@ import shutil
 import tempfile
 
 from jnerf import main
+from jnerf.runs.experiment import load_experiment
+from jnerf.runs.workdir import Workdir
 from jnerf.scenes.load import load_scene
-from jnerf.stages.experiment import load_experiment
 from jnerf.stages.session import Session
-from jnerf.stages.workdir import Workdir
 from jnerf.structs import Scene
 from jnerf.training.checkpoints import Checkpoints
 

@@ -10,10 +10,10 @@ from PIL import Image
 import pytest
 import tiny_replica
 
-from jnerf.config import default_config
 from jnerf.errors import InputError
+from jnerf.features import feature_choice
+from jnerf.runs.config import default_config
 from jnerf.scenes import clicks, images, load
-from jnerf.scenes.features import feature_choice
 
 
 @pytest.fixture

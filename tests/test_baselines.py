@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tiny_replica
 
+from jnerf.inspecting import inspection, visibility
+from jnerf.inspecting.baselines import baselines
 from jnerf.scenes.formats import replica
-from jnerf.scenes.inspecting import inspection, visibility
-from jnerf.scenes.inspecting.baselines import baselines
 from jnerf.scenes.room import room
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from jnerf.scenes.cameras import look_at
+from jnerf.geometry.poses import look_at
 from jnerf.viewing.camera_path import (
   focus_point,
   interpolate_path,

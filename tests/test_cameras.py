@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jnerf.scenes import cameras, lenses
+from jnerf.geometry import cameras, lenses
+from jnerf.geometry.poses import look_at
 
 INTRINSICS = np.array([150.0, 140.0, 80.0, 61.0])
-POSE = cameras.look_at((1.0, -2.0, 0.5), (0.3, 0.2, 1.0))
+POSE = look_at((1.0, -2.0, 0.5), (0.3, 0.2, 1.0))
 
 
 def rays_through(xy, xnp=np):

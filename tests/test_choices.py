@@ -11,11 +11,11 @@ import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
+from jnerf.runs.experiment import load_experiment
+from jnerf.runs.workdir import Workdir
 from jnerf.scenes.clicks import read_clicks
-from jnerf.stages.experiment import load_experiment
 from jnerf.stages.labels import label_sets
 from jnerf.stages.session import Session
-from jnerf.stages.workdir import Workdir
 from jnerf.viewing.palette import read_label_png
 
 EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"

@@ -14,9 +14,10 @@ import tiny_colmap as tiny
 import tiny_transforms
 
 from jnerf import main
-from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import bounds, cameras, lenses, load
+from jnerf.geometry import cameras, lenses
+from jnerf.runs.config import default_config
+from jnerf.scenes import bounds, load
 from jnerf.scenes.formats import colmap, colmap_camera, colmap_files
 from jnerf.scenes.formats.capture import Wishes
 

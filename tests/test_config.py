@@ -2,9 +2,9 @@
 
 import pytest
 
-from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.validation import validate
+from jnerf.runs.config import default_config
+from jnerf.runs.validation import validate
 
 
 def test_defaults_are_valid():

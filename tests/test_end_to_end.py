@@ -12,10 +12,10 @@ import smoke_run
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from jnerf import main
+from jnerf.runs.workdir import Workdir, config_digest
 from jnerf.scenes.clicks import click_pixels, read_clicks
 from jnerf.stages import rendering
 from jnerf.stages.session import Session
-from jnerf.stages.workdir import Workdir, config_digest
 from jnerf.training.events import History
 
 FIELDS = ["plain", "shaped", "shaped-oracle"]

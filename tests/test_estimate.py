@@ -9,11 +9,12 @@ import tiny_experiment
 import tiny_replica
 
 from jnerf import main
-from jnerf.stages import estimate as estimate_lib
-from jnerf.stages import inspecting, machine
+from jnerf.runs import estimate as estimate_lib
+from jnerf.runs import machine
+from jnerf.runs.workdir import Workdir, config_digest
+from jnerf.stages import inspecting
 from jnerf.stages.label_needs import label_needs
 from jnerf.stages.session import Session, num_bytes
-from jnerf.stages.workdir import Workdir, config_digest
 from jnerf.training import state as state_lib
 from jnerf.viewing.estimate_text import duration, format_estimate, size_text
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jnerf.errors import InputError
-from jnerf.scenes.features import feature_cache
-from jnerf.scenes.features.principal_components import principal_directions
+from jnerf.features import feature_cache
+from jnerf.features.principal_components import principal_directions
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((5, 4, 6, 3)).astype(np.float32)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tiny_replica
 
-from jnerf.config import default_config
 from jnerf.errors import InputError
+from jnerf.features import feature_choice, feature_folders
+from jnerf.runs.config import default_config
 from jnerf.scenes import load
-from jnerf.scenes.features import feature_choice, feature_folders
 
 RNG = np.random.default_rng(0)
 FRAMES = ("rgb_0", "rgb_7", "rgb_12")

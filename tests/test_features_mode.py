@@ -10,11 +10,11 @@ import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
+from jnerf.features import vit_features
+from jnerf.runs import checks
+from jnerf.runs.workdir import Workdir
 from jnerf.scenes import pixels
-from jnerf.scenes.features import vit_features
-from jnerf.stages import checks
 from jnerf.stages.session import Session
-from jnerf.stages.workdir import Workdir
 
 EXPERIMENT = f"{__file__.removesuffix('test_features_mode.py')}tiny_experiment.py"
 SETTINGS = {"layer": 1, "load_size": 24, "device": "cpu"}

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jnerf.scenes import cameras, surfaces
+from jnerf.geometry import cameras, surfaces
+from jnerf.geometry.poses import look_at
 from jnerf.shaping import fusion
 
 GRID = (12, 8)
@@ -58,7 +59,7 @@ def slow_twin(features, depth, poses, intrinsics, tolerance):
 def scattered():
   """Views that look at a bumpy wall from several sides; some depth is not known."""
   rng = np.random.default_rng(3)
-  poses = np.stack([cameras.look_at((x, 0.2 * x, 0.0), (0.3, 0.1, 2.0), up=(0, -1, 0))
+  poses = np.stack([look_at((x, 0.2 * x, 0.0), (0.3, 0.1, 2.0), up=(0, -1, 0))
                     for x in (-0.6, 0.0, 0.7, 1.2)])
   intrinsics = np.tile(CAMERA, (V, 1))
   depth = np.stack([_depth_of_wall(pose) for pose in poses])

@@ -8,9 +8,9 @@ import pytest
 import tiny_replica
 import tiny_transforms
 
+from jnerf.inspecting import inspection, visibility
 from jnerf.scenes.formats import replica, transforms
 from jnerf.scenes.formats.capture import Wishes
-from jnerf.scenes.inspecting import inspection, visibility
 from jnerf.viewing.inspection_text import format_inspection
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tiny_replica
 
-from jnerf.scenes import cameras
+from jnerf.geometry.poses import look_at
 from jnerf.scenes.formats import replica
 from jnerf.viewing import frustums
 from jnerf.viewing.contact_sheet import contact_sheet
@@ -37,7 +37,7 @@ def test_long_captures_are_thinned_evenly(scene):
 def ring(num: int, height: float = 1.0) -> np.ndarray:
   """`[num, 4, 4]` cameras around the z axis, looking at the origin."""
   angles = 2 * np.pi * np.arange(num) / num
-  return np.stack([cameras.look_at((3 * np.cos(a), 2 * np.sin(a), height), (0, 0, 0))
+  return np.stack([look_at((3 * np.cos(a), 2 * np.sin(a), height), (0, 0, 0))
                    for a in angles])
 
 

@@ -13,10 +13,11 @@ import tiny_models
 import tiny_transforms
 
 from jnerf import main
-from jnerf.config import default_config
 from jnerf.errors import InputError
 from jnerf.fields.spaces import Box, Contracted, Ndc
-from jnerf.scenes import cameras, load, pixels
+from jnerf.geometry import cameras
+from jnerf.runs.config import default_config
+from jnerf.scenes import load, pixels
 from jnerf.scenes.formats import llff
 from jnerf.scenes.formats.capture import Wishes
 from jnerf.stages.session import Session

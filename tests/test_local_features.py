@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jnerf.scenes.features.local_features import local_features, oklab
+from jnerf.features.local_features import local_features, oklab
 
 
 def quilt(generator, size=(96, 128), patch=32):

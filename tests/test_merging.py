@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jnerf.evaluating.merging import instance_classes, merge_instances
+from jnerf.labeling.merging import instance_classes, merge_instances
 
 
 def test_merged_labels_equal_a_loop():

@@ -12,8 +12,8 @@ import tiny_nice_slam as tiny
 import tiny_replica
 
 from jnerf import main
-from jnerf.config import default_config
 from jnerf.errors import InputError
+from jnerf.runs.config import default_config
 from jnerf.scenes import images, load
 from jnerf.scenes.formats import nice_slam
 from jnerf.scenes.formats.capture import Wishes

@@ -8,13 +8,15 @@ import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
+from jnerf.geometry import surfaces
 from jnerf.labeling import views
-from jnerf.scenes import pixels, surfaces
+from jnerf.runs import checks
+from jnerf.runs.experiment import load_experiment
+from jnerf.runs.workdir import Workdir
+from jnerf.scenes import pixels
 from jnerf.shaping import diffusion, fusion
-from jnerf.stages import checks, geometry, labels, pairing, regions
-from jnerf.stages.experiment import load_experiment
+from jnerf.stages import geometry, labels, pairing, regions
 from jnerf.stages.session import HINTED_VIEWS, Session
-from jnerf.stages.workdir import Workdir
 from jnerf.training.loop import draw_batch
 
 EXPERIMENT = f"{tiny_replica.__file__.rsplit('/', 1)[0]}/tiny_experiment.py"

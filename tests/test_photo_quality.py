@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from jnerf.config import default_config
+from jnerf.inspecting import inspection
+from jnerf.inspecting.photo_quality import photo_quality, sharpness
+from jnerf.runs.config import default_config
 from jnerf.scenes import load
-from jnerf.scenes.inspecting import inspection
-from jnerf.scenes.inspecting.photo_quality import photo_quality, sharpness
 from jnerf.scenes.room import room
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"

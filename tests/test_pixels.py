@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tiny_replica
 
-from jnerf.scenes import cameras, pixels
-from jnerf.scenes.features import precomputed_features
+from jnerf.geometry import cameras, patch_grids
+from jnerf.scenes import pixels
 from jnerf.scenes.formats import replica
 from jnerf.structs import FeatureMaps
 
@@ -60,7 +60,7 @@ def test_batch_equals_a_loop_over_pixels(scene, maps):
     np.testing.assert_allclose(batch.rays.origins[n], rays.origins[ray], atol=1e-6)
     xy = np.array([[(column + 0.5) / 12, (row + 0.5) / 8]])
     np.testing.assert_allclose(
-        batch.features[n], precomputed_features.sample_features(
+        batch.features[n], patch_grids.sample_features(
             maps.grid, np.array([frame]), xy, np)[0], atol=1e-5)
 
 

@@ -9,10 +9,11 @@ import pytest
 from scipy import ndimage
 import tiny_replica
 
-from jnerf.config import default_config
 from jnerf.errors import InputError
+from jnerf.features import feature_choice, precomputed_features
+from jnerf.geometry import patch_grids
+from jnerf.runs.config import default_config
 from jnerf.scenes import load
-from jnerf.scenes.features import feature_choice, precomputed_features
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 RNG = np.random.default_rng(0)
@@ -33,8 +34,8 @@ def test_sampling_equals_scipy_on_the_patch_grid():
                                [[y * 4 - 0.5], [x * 6 - 0.5]], order=1,
                                mode="nearest")[0] for c in range(5)]
       for v, (x, y) in zip(view, xy, strict=True)])
-  on_host = precomputed_features.sample_features(GRID, view, xy, np)
-  on_device = jax.jit(precomputed_features.sample_features)(
+  on_host = patch_grids.sample_features(GRID, view, xy, np)
+  on_device = jax.jit(patch_grids.sample_features)(
       jnp.array(GRID), jnp.array(view), jnp.array(xy))
   np.testing.assert_allclose(on_host, expected, atol=1e-5)
   np.testing.assert_allclose(on_device, expected, atol=1e-5)
@@ -43,13 +44,13 @@ def test_sampling_equals_scipy_on_the_patch_grid():
 
 def test_centres_hold_the_patch_and_edges_are_clamped():
   centre = np.array([[2.5 / 6, 1.5 / 4], [0, 0], [1, 1]], np.float32)
-  found = precomputed_features.sample_features(GRID, np.array([1, 2, 0]), centre, np)
+  found = patch_grids.sample_features(GRID, np.array([1, 2, 0]), centre, np)
   expected = np.stack([GRID[1, 1, 2], GRID[2, 0, 0], GRID[0, -1, -1]])
   np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_grid_of_one_patch():
-  found = precomputed_features.sample_features(
+  found = patch_grids.sample_features(
       GRID[:, :1, :1], np.array([0, 2]), np.array([[0.1, 0.9], [1, 0]]), np)
   np.testing.assert_array_equal(found, GRID[[0, 2], 0, 0])
 

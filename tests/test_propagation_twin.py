@@ -7,13 +7,15 @@ import jax
 import numpy as np
 import tiny_models
 
+from jnerf.geometry import cameras
+from jnerf.geometry.poses import look_at
 from jnerf.labeling.assignment import label_map, paper_recipe
 from jnerf.labeling.paper_recipe import normalize_view
 from jnerf.labeling.views import ViewRenderer, rows_of
-from jnerf.scenes import cameras
 from jnerf.shaping.contrast import Recipe
 
-BENCH = pathlib.Path(__file__).parents[1] / "experiments" / "bench_labels.py"
+BENCH = (pathlib.Path(__file__).parents[1] / "experiments" / "benchmarks"
+         / "bench_labels.py")
 WIDTH, HEIGHT = 16, 12
 
 
@@ -21,7 +23,7 @@ def test_labels_of_one_render_are_those_of_a_render_per_class():
   model = tiny_models.grid()
   params = tiny_models.lively_params(model)
   rays = cameras.view_rays(
-      cameras.look_at((0.2, 2.0, 0.3), (0, 0, 0)),
+      look_at((0.2, 2.0, 0.3), (0, 0, 0)),
       cameras.pinhole_from_fov(WIDTH, HEIGHT, 60.0), (WIDTH, HEIGHT), tiny_models.NEAR,
       tiny_models.FAR)
   renderer = ViewRenderer(model, Recipe(), chunk=64, samples=True)

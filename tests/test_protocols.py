@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jnerf.config import default_config
 from jnerf.errors import InputError
 from jnerf.evaluating import protocols
 from jnerf.evaluating.metrics import confusion_matrix
@@ -19,9 +18,10 @@ from jnerf.evaluating.protocols import (
   parse_protocol,
   score_row,
 )
+from jnerf.runs.config import default_config
+from jnerf.runs.validation import validate
 from jnerf.scenes.clicks import click_pixels, read_clicks, write_clicks
 from jnerf.structs import Scene
-from jnerf.validation import validate
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 

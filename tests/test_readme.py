@@ -8,7 +8,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def test_tables_equal_the_json_they_are_generated_from():
-  namespace = runpy.run_path(str(ROOT / "experiments" / "update_readme.py"))
+  namespace = runpy.run_path(str(ROOT / "experiments/benchmarks/update_readme.py"))
   assert namespace["generated_readme"]() == (ROOT / "README.md").read_text()
 
 

@@ -8,9 +8,11 @@ import pytest
 from scipy import ndimage
 import tiny_replica
 
-from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import bounds, cameras, images, load, stacks
+from jnerf.geometry import cameras
+from jnerf.geometry.poses import focus_point, look_at
+from jnerf.runs.config import default_config
+from jnerf.scenes import bounds, images, load, stacks
 from jnerf.scenes.formats import replica, splits
 from jnerf.scenes.formats.capture import Wishes
 
@@ -222,12 +224,12 @@ def test_outliers_do_not_move_the_extent():
 
 
 def test_extent_from_cameras_and_overrides():
-  poses = np.stack([cameras.look_at((np.cos(a), np.sin(a), 0.5), (0, 0, 0.2))
+  poses = np.stack([look_at((np.cos(a), np.sin(a), 0.5), (0, 0, 0.2))
                     for a in np.linspace(0, 5, 12)])
-  np.testing.assert_allclose(bounds.focus_point(poses), [0, 0, 0.2], atol=1e-9)
+  np.testing.assert_allclose(focus_point(poses), [0, 0, 0.2], atol=1e-9)
   outward = poses.copy()
   outward[:, :3, [0, 2]] *= -1
-  assert bounds.focus_point(outward) is None
+  assert focus_point(outward) is None
   near, far, box = bounds.scene_extent(poses)
   assert (box[0] < -1).all() and (box[1] > 1).all() and 0 < near < far
   given = bounds.scene_extent(poses, near=0.3, far=7.0, bounds=(0, 0, 0, 1, 2, 3))

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import jnerf
-from jnerf.validation import validate
+from jnerf.runs.validation import validate
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "jnerf").rglob("*.py"))

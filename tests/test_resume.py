@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import smoke_run
 
+from jnerf.runs.workdir import Workdir
 from jnerf.stages import training
-from jnerf.stages.workdir import Workdir
 
 # Kills itself where the stage is about to save the checkpoint of a step, so that the
 # steps since the last checkpoint are lost. No handler can soften this signal.

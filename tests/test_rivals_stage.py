@@ -9,13 +9,13 @@ import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
+from jnerf.geometry.patch_grids import sample_features
 from jnerf.labeling import views
-from jnerf.scenes.features.precomputed_features import sample_features
+from jnerf.runs.experiment import load_experiment, override
+from jnerf.runs.validation import RIVALS, validate
+from jnerf.runs.workdir import Workdir
 from jnerf.stages import rivals
-from jnerf.stages.experiment import load_experiment, override
 from jnerf.stages.session import Session
-from jnerf.stages.workdir import Workdir
-from jnerf.validation import RIVALS, validate
 
 EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
 ORIGINS = {name: ("none" if name.startswith("features") else "plain",

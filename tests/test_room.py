@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jnerf.scenes import cameras
+from jnerf.geometry import cameras
 from jnerf.scenes.room import raycast, room_layout, room_light
 from jnerf.scenes.room.room import camera_poses, make_room, render_view
 

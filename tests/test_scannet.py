@@ -12,9 +12,10 @@ import tiny_replica
 import tiny_scannet as tiny
 
 from jnerf import main
-from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import cameras, images, load
+from jnerf.geometry import cameras
+from jnerf.runs.config import default_config
+from jnerf.scenes import images, load
 from jnerf.scenes.formats import registration, scannet
 from jnerf.scenes.formats.capture import Wishes
 from jnerf.structs import Scene

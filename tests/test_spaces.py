@@ -8,7 +8,8 @@ import tiny_models
 
 from jnerf.errors import InputError
 from jnerf.fields.spaces import Box, Contracted, Ndc
-from jnerf.scenes import cameras
+from jnerf.geometry import cameras
+from jnerf.geometry.poses import average_pose, face_one_way, look_at
 from jnerf.structs import Rays
 
 N = 7
@@ -20,7 +21,7 @@ def facing(num=9, spread=0.3, turn=0.15, seed=0):
   """`[num, 4, 4]` poses around (5, -3, 2) that look about along (1, 2, -0.5)."""
   rng = np.random.default_rng(seed)
   eyes = np.array([5.0, -3.0, 2.0]) + spread * rng.uniform(-1, 1, (num, 3))
-  return np.stack([cameras.look_at(
+  return np.stack([look_at(
       eye, eye + [1, 2, -0.5] + turn * rng.uniform(-1, 1, 3)) for eye in eyes])
 
 
@@ -199,22 +200,22 @@ def test_ndc_edges_ascend_whatever_way_rays_go():
 
 def test_ndc_needs_cameras_that_face_one_way():
   poses = facing()
-  assert cameras.face_one_way(poses)
+  assert face_one_way(poses)
   poses[3, :3, :3] = poses[3, :3, :3] @ np.diag([-1, 1, -1])
-  assert not cameras.face_one_way(poses)
+  assert not face_one_way(poses)
   with pytest.raises(InputError, match="scene.ndc=yes: needs cameras that all face"):
     ndc(poses)
 
 
 def test_the_average_pose_is_amid_the_poses():
   poses = facing(50, seed=3)
-  mean = cameras.average_pose(poses)
+  mean = average_pose(poses)
   np.testing.assert_allclose(mean[:3, :3] @ mean[:3, :3].T, np.eye(3), atol=1e-12)
   assert np.linalg.det(mean[:3, :3]) > 0
   np.testing.assert_allclose(mean[:3, 3], poses[:, :3, 3].mean(0))
   for axis in range(3):
     assert mean[:3, axis] @ poses[:, :3, axis].mean(0) > 0.99
-  np.testing.assert_allclose(cameras.average_pose(poses[:1]), poses[0], atol=1e-12)
+  np.testing.assert_allclose(average_pose(poses[:1]), poses[0], atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", tiny_models.KINDS)

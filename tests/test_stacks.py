@@ -6,8 +6,9 @@ import pytest
 import tiny_transforms as tiny
 
 from jnerf.errors import InputError
+from jnerf.geometry import cameras
 from jnerf.labeling import views
-from jnerf.scenes import cameras, images, pixels, stacks
+from jnerf.scenes import images, pixels, stacks
 from jnerf.scenes.formats import transforms
 from jnerf.scenes.formats.capture import Wishes
 

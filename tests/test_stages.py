@@ -11,7 +11,7 @@ import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
-from jnerf.stages.workdir import Workdir
+from jnerf.runs.workdir import Workdir
 
 EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
 

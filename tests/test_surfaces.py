@@ -4,11 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jnerf.scenes import cameras, surfaces
+from jnerf.geometry import cameras, surfaces
+from jnerf.geometry.poses import look_at
 
 SIZE = (20, 14)
 CAMERA = np.array([18.0, 17.0, 9.5, 7.2])
-POSE = cameras.look_at((1.0, -2.0, 0.5), (0.3, 0.2, 1.0))
+POSE = look_at((1.0, -2.0, 0.5), (0.3, 0.2, 1.0))
 
 
 def rays():

@@ -10,14 +10,15 @@ import pytest
 import tiny_transforms as tiny
 
 from jnerf import main
-from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.scenes import cameras, load
+from jnerf.geometry import cameras
+from jnerf.runs.config import default_config
+from jnerf.runs.workdir import Workdir
+from jnerf.scenes import load
 from jnerf.scenes.formats import transforms
 from jnerf.scenes.formats.capture import Wishes
 from jnerf.stages import rendering
 from jnerf.stages.session import Session
-from jnerf.stages.workdir import Workdir
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 

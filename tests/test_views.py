@@ -8,11 +8,12 @@ import tiny_models
 
 from jnerf.evaluating import metrics
 from jnerf.evaluating.protocols import Labels
+from jnerf.geometry import cameras
+from jnerf.geometry.poses import look_at
 from jnerf.labeling import views
 from jnerf.labeling.assignment import make_assignment
 from jnerf.labeling.edges import average_alike, snap_to_edges
 from jnerf.labeling.response import finite_response, linear_response
-from jnerf.scenes import cameras
 from jnerf.shaping import jacobians
 from jnerf.shaping.contrast import RGB_KERNEL, Recipe
 from jnerf.stages.evaluation import Labeler, _score_field
@@ -82,8 +83,8 @@ def test_finite_response_of_points_tends_to_their_gradients(model, params):
 def make_scene(depth, semantic):
   """Two views of the box; the second is the test view."""
   height, width = depth.shape[1:]
-  poses = np.stack([cameras.look_at((2, 0, 0.5), (0, 0, 0)),
-                    cameras.look_at((0, 2, 0.5), (0, 0, 0))])
+  poses = np.stack([look_at((2, 0, 0.5), (0, 0, 0)),
+                    look_at((0, 2, 0.5), (0, 0, 0))])
   intrinsics = np.tile(cameras.pinhole_from_fov(width, height, 60.0), (2, 1))
   images = np.random.default_rng(0).random((2, height, width, 3), np.float32)
   return Scene(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jnerf.errors import InputError
-from jnerf.scenes.features import vit_features
+from jnerf.features import vit_features
 
 torch = pytest.importorskip("torch", reason="needs the extra `features`")
 pytest.importorskip("transformers", reason="needs the extra `features`")

@@ -12,9 +12,9 @@ import pytest
 
 import jnerf
 from jnerf import files
-from jnerf.config import default_config
 from jnerf.errors import InputError
-from jnerf.stages.workdir import DEPENDS, Workdir, config_digest, environment
+from jnerf.runs.config import default_config
+from jnerf.runs.workdir import DEPENDS, Workdir, config_digest, environment
 
 
 def changed_config(**values):
@@ -181,7 +181,7 @@ def test_environment_is_json_and_names_this_machine():
 
 _LOCKER = """
 import sys
-from jnerf.stages.workdir import Workdir
+from jnerf.runs.workdir import Workdir
 with Workdir(sys.argv[1]).lock():
   print("held", flush=True)
   sys.stdin.read()

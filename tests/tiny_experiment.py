@@ -1,6 +1,6 @@
 """The smallest experiment: `--config=tests/tiny_experiment.py:FOLDER` of a capture."""
 
-from jnerf.config import default_config
+from jnerf.runs.config import default_config
 
 
 def get_config(path):

@@ -5,7 +5,8 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from jnerf.scenes import cameras
+from jnerf.geometry import cameras
+from jnerf.geometry.poses import look_at
 
 # Depth along y, half width, half height of walls across the view, the nearest first.
 WALLS = ((2.0, 0.5, 0.4), (4.0, 1.2, 2.5), (30.0, 1e9, 1e9))
@@ -14,7 +15,7 @@ WALLS = ((2.0, 0.5, 0.4), (4.0, 1.2, 2.5), (30.0, 1e9, 1e9))
 def poses(num: int, spread: float = 0.4, seed: int = 0) -> np.ndarray:
   """`[num, 4, 4]` OpenCV poses around the origin that look about along y."""
   eyes = spread * np.random.default_rng(seed).uniform(-1, 1, (num, 3)) * [1, 0.2, 0.7]
-  return np.stack([cameras.look_at(eye, [0.2 * eye[0], 5, 0.2 * eye[2]]) for eye in eyes])
+  return np.stack([look_at(eye, [0.2 * eye[0], 5, 0.2 * eye[2]]) for eye in eyes])
 
 
 def photo(pose: np.ndarray, size: tuple[int, int], focal: float) -> np.ndarray:

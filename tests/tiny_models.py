@@ -7,7 +7,8 @@ import numpy as np
 
 from jnerf.fields.model import Model, grid_model, mlp_model
 from jnerf.fields.spaces import Box
-from jnerf.scenes import cameras
+from jnerf.geometry import cameras
+from jnerf.geometry.poses import look_at
 from jnerf.scenes.pixels import PixelData
 from jnerf.structs import Batch, Rays
 
@@ -87,7 +88,7 @@ def pixel_data(size: tuple[int, int] = (8, 6), views: int = 4) -> PixelData:
   rng = np.random.default_rng(0)
   width, height = size
   angles = np.arange(views) * 2 * np.pi / views
-  poses = np.stack([cameras.look_at((2 * np.cos(a), 2 * np.sin(a), 0.5), (0, 0, 0))
+  poses = np.stack([look_at((2 * np.cos(a), 2 * np.sin(a), 0.5), (0, 0, 0))
                     for a in angles])
   intrinsics = np.tile(cameras.pinhole_from_fov(width, height, 60.0), (views, 1))
   return PixelData(

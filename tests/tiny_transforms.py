@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from jnerf.scenes import cameras
+from jnerf.geometry.poses import look_at
 
 WIDTH, HEIGHT = 12, 8
 LENS = {"k1": 0.05, "k2": -0.02, "p1": 1e-3, "p2": -2e-3}
@@ -16,7 +16,7 @@ CAMERA = {"fl_x": 10.0, "fl_y": 11.0, "cx": 6.5, "cy": 3.5, "w": WIDTH, "h": HEI
 def poses(num: int) -> np.ndarray:
   """`[num, 4, 4]` OpenCV poses on a ring around the origin, looking inward."""
   angles = 2 * np.pi * np.arange(num) / num
-  return np.stack([cameras.look_at((3 * np.cos(a), 3 * np.sin(a), 1 + 0.1 * i), (0, 0, 0))
+  return np.stack([look_at((3 * np.cos(a), 3 * np.sin(a), 1 + 0.1 * i), (0, 0, 0))
                    for i, a in enumerate(angles)])
 
 

@@ -7,8 +7,8 @@ A README marks where a table stands; what is between the markers is generated:
     <!-- /table -->
 
 `room` is a key of the `metrics` given to `update_readme` (each value one metrics.json, or
-what experiments/benchmark_labels.py or bench_clicks.py found), `labels`, `quality` or,
-of these, `short` and `clicks` the kind of table.
+what benchmark_labels.py or bench_clicks.py of experiments/benchmarks found), `labels`,
+`quality` or, of these, `short` and `clicks` the kind of table.
 """
 
 from __future__ import annotations

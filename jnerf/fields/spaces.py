@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.geometry.poses import average_pose, face_one_way
 from jnerf.rendering import distances
-from jnerf.scenes import cameras
 from jnerf.structs import Rays
 
 _BELOW_ONE = 1.0 - 1e-6  # so that the high corner of a grid's last cell still exists
@@ -170,10 +170,10 @@ class Ndc(Space):
     `size`, which see nothing nearer than `near`. Raises `InputError` unless they face
     one way.
     """
-    if not cameras.face_one_way(cam_to_world):
+    if not face_one_way(cam_to_world):
       raise InputError("scene.ndc=yes: needs cameras that all face one way; these do "
                        "not, set scene.ndc=no")
-    matrix = np.linalg.inv(cameras.average_pose(cam_to_world))[:3]
+    matrix = np.linalg.inv(average_pose(cam_to_world))[:3]
     # Cameras that stand back see things before the reference camera's own near plane.
     back = np.min(cam_to_world[:, :3, 3] @ matrix[2, :3] + matrix[2, 3])
     half_size = np.array(size) / 2

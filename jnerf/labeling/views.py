@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnerf.fields.model import Model
+from jnerf.geometry import cameras
 from jnerf.labeling.response import cosine_response
-from jnerf.scenes import cameras
 from jnerf.shaping import contrast
 from jnerf.structs import Batch, Entities, Rays, Rendering, Samples, Scene
 

@@ -14,7 +14,8 @@ import numpy as np
 from scipy import spatial
 
 from jnerf.errors import InputError
-from jnerf.scenes import cameras
+from jnerf.geometry import cameras
+from jnerf.geometry.poses import focus_point
 
 OUTLIERS = 0.1  # percent of surface points cut off at each end,
 SPARSE_OUTLIERS = 1.0  # of points that were triangulated: some are far off
@@ -168,23 +169,6 @@ def _camera_box(cam_to_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     raise InputError("scene.bounds: cannot be told from cameras in one place without "
                      "depth; set scene.bounds, scene.near and scene.far")
   return low, high
-
-
-def focus_point(cam_to_world: np.ndarray) -> np.ndarray | None:
-  """`[3]` point nearest to all optical axes, if it lies in front of the cameras.
-
-  None where the axes are (nearly) parallel, so that no point is nearest, or
-  where it is behind a tenth of the cameras, which then look outward.
-  """
-  centres, forward = cam_to_world[:, :3, 3], cam_to_world[:, :3, 2]
-  # Each axis contributes the projector onto the plane across it.
-  across = np.eye(3)[None] - forward[:, :, None] * forward[:, None, :]
-  normal = across.mean(axis=0)
-  if np.linalg.eigvalsh(normal)[0] < 1e-3:
-    return None
-  focus = np.linalg.solve(normal, np.einsum("vij,vj->i", across, centres) / len(centres))
-  in_front = np.einsum("vi,vi->v", focus[None] - centres, forward) > 0
-  return focus if in_front.mean() >= 0.9 else None
 
 
 def _grow(low: np.ndarray, high: np.ndarray, share: float) -> np.ndarray:

@@ -13,9 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnerf.scenes import cameras
+from jnerf.geometry import cameras, patch_grids
 from jnerf.scenes import strata as strata_lib
-from jnerf.scenes.features import precomputed_features
 from jnerf.structs import Array, Batch, FeatureMaps, Scene
 
 
@@ -151,7 +150,7 @@ def gather_batch(data: PixelData, pixels, xnp=jnp, background=None) -> Batch:
     if grid is None:
       return None
     size = xnp.array([data.shape[:0:-1]], xnp.float32)
-    return precomputed_features.sample_features(grid, view, xy / size, xnp,
+    return patch_grids.sample_features(grid, view, xy / size, xnp,
                                                 data.features_extent)
 
   def features():

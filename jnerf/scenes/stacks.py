@@ -9,7 +9,8 @@ import pathlib
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.scenes import cameras, images
+from jnerf.geometry import cameras
+from jnerf.scenes import images
 from jnerf.structs import Scene
 
 Size = tuple[int, int]  # (width, height)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnerf.scenes import cameras, surfaces
+from jnerf.geometry import cameras, surfaces
 from jnerf.shaping.pairs import unit_rows
 
 TOLERANCE = 0.03  # relative; depths that agree within it are of one surface

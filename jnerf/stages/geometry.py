@@ -7,8 +7,9 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
+from jnerf.geometry import cameras
 from jnerf.labeling.views import ViewRenderer
-from jnerf.scenes import cameras, images
+from jnerf.scenes import images
 from jnerf.stages.session import Session
 
 

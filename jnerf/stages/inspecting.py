@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from jnerf.files import write_atomically, write_json
-from jnerf.scenes.inspecting.inspection import inspect_scene
-from jnerf.stages.estimate import estimate
+from jnerf.inspecting.inspection import inspect_scene
+from jnerf.runs.estimate import estimate
 from jnerf.stages.label_needs import label_needs
 from jnerf.stages.session import Session
 from jnerf.viewing.contact_sheet import contact_sheet

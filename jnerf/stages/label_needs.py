@@ -9,7 +9,7 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.evaluating.protocols import draw_labels
-from jnerf.stages.estimate import features_file
+from jnerf.runs.estimate import features_file
 from jnerf.stages.session import Session
 from jnerf.structs import Scene
 

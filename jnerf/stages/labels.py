@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.evaluating.merging import instance_classes, merge_instances
 from jnerf.evaluating.protocols import (
   Labels,
   draw_labels,
@@ -19,6 +18,7 @@ from jnerf.evaluating.protocols import (
 )
 from jnerf.labeling import views
 from jnerf.labeling.assignment import Assignment, make_assignment
+from jnerf.labeling.merging import instance_classes, merge_instances
 from jnerf.labeling.region_classifier import region_classifier
 from jnerf.labeling.views import ViewRenderer
 from jnerf.scenes.clicks import labelled_pixels, read_clicks, write_clicks

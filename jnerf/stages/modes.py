@@ -11,14 +11,8 @@ from __future__ import annotations
 
 import time
 
-from jnerf.stages import (
-  checks,
-  inspecting,
-  propagation,
-  rendering,
-  training,
-  transfer,
-)
+from jnerf.runs import checks
+from jnerf.stages import inspecting, propagation, rendering, training, transfer
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.evaluation import evaluate_fields
 from jnerf.stages.reporting import write_session_report

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jnerf.scenes import pixels, strata, surfaces
+from jnerf.geometry import surfaces
+from jnerf.scenes import pixels, strata
 from jnerf.shaping import diffusion, fusion
 from jnerf.stages import geometry, regions
 from jnerf.stages.session import Session

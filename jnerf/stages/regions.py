@@ -15,10 +15,10 @@ import sys
 
 import numpy as np
 
+from jnerf.features.feature_cache import NPZ_DAMAGE
 from jnerf.files import write_atomically
-from jnerf.scenes import surfaces
-from jnerf.scenes.features.feature_cache import NPZ_DAMAGE
-from jnerf.scenes.features.precomputed_features import sample_features
+from jnerf.geometry import surfaces
+from jnerf.geometry.patch_grids import sample_features
 from jnerf.shaping import diffusion
 from jnerf.shaping import regions as regions_lib
 from jnerf.shaping.regions import Regions

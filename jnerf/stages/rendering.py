@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from jnerf.scenes import cameras
+from jnerf.geometry import cameras
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.session import STAGE_OF_FIELD, Session
 from jnerf.stages.training import trained_params

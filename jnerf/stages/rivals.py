@@ -16,10 +16,10 @@ import jax
 import numpy as np
 
 from jnerf.fields.hash_grid import HashGrid
+from jnerf.geometry.patch_grids import sample_features
 from jnerf.labeling.assignment import Assignment
 from jnerf.labeling.rivals import distilled, neighbours, on_features, semantic_head
 from jnerf.scenes import pixels
-from jnerf.scenes.features.precomputed_features import sample_features
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params

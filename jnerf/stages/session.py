@@ -17,13 +17,14 @@ import numpy as np
 import optax
 
 from jnerf.errors import InputError
+from jnerf.features import feature_choice
 from jnerf.fields.model import Model, grid_model, mlp_model
 from jnerf.fields.spaces import Box, Contracted, Ndc, Space
-from jnerf.scenes import cameras, hints, load
-from jnerf.scenes.features import feature_choice
+from jnerf.geometry.poses import face_one_way
+from jnerf.runs.workdir import Workdir, config_digest, environment
+from jnerf.scenes import hints, load
 from jnerf.shaping.contrast import Recipe
 from jnerf.shaping.regions import Regions
-from jnerf.stages.workdir import Workdir, config_digest, environment
 from jnerf.structs import FeatureMaps, Scene
 from jnerf.training import devices
 from jnerf.training import state as state_lib
@@ -109,7 +110,7 @@ class Session:
     scene, kind, ndc = self.scene, self.config.field.kind, self.config.scene.ndc
     poses = scene.cam_to_world[scene.train]
     if ndc == "yes" or (ndc == "auto" and kind == "mlp" and scene.unbounded
-                        and cameras.face_one_way(poses)):
+                        and face_one_way(poses)):
       return Ndc.of(poses, scene.intrinsics[scene.train], scene.size, scene.near)
     return (Contracted if scene.unbounded else Box).of(scene.bounds)
 

@@ -15,8 +15,9 @@ from typing import Any
 import jax
 
 from jnerf.errors import InputError
+from jnerf.runs import checks
 from jnerf.scenes import pixels
-from jnerf.stages import checks, pairing
+from jnerf.stages import pairing
 from jnerf.stages.session import Session, num_bytes
 from jnerf.training import devices
 from jnerf.training import state as state_lib

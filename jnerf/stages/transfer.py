@@ -6,13 +6,13 @@ import copy
 import dataclasses
 
 from jnerf.errors import InputError
+from jnerf.runs.validation import validate
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.label_session import LabelSession, read_label_session
 from jnerf.stages.propagation import ViewLabeler
 from jnerf.stages.regions import regions_file
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
-from jnerf.validation import validate
 
 
 def with_session(session: Session) -> tuple[Session, LabelSession]:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 from scipy.spatial.transform import Rotation, RotationSpline
 
-from jnerf.scenes.cameras import look_at
+from jnerf.geometry.poses import look_at
 
 _MAX_KEYS = 16  # poses that a flight through training cameras passes
 _INWARD_COSINE = 0.75  # median, camera axis against the way to the focus: 41 deg

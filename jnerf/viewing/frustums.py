@@ -15,6 +15,7 @@ import dataclasses
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from jnerf.geometry.poses import focus_point
 from jnerf.scenes import bounds
 from jnerf.structs import Scene
 from jnerf.viewing.camera_path import up_direction
@@ -58,7 +59,7 @@ def camera_plot(scene: Scene, named: Sequence[str] = ()) -> np.ndarray:
   named: frames that are named before others; of all names those are shown that find
     room.
   """
-  surface, focus = _surface(scene), bounds.focus_point(scene.cam_to_world)
+  surface, focus = _surface(scene), focus_point(scene.cam_to_world)
   frustums = _frustums(scene)
   content = np.concatenate([
       frustums.reshape(-1, 3), _box_corners(scene.bounds), surface,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 import textwrap
 
-from jnerf.scenes.inspecting.baselines import median_of
+from jnerf.inspecting.baselines import median_of
 
 WIDTH, INDENT = 100, 13  # columns of the text, and of what stands in front
 

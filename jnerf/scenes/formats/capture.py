@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.geometry import cameras, lenses
 from jnerf.scenes import bounds as extents
-from jnerf.scenes import cameras, images, lenses
+from jnerf.scenes import images
 from jnerf.scenes.formats import splits, trajectory
 from jnerf.scenes.stacks import Canvas
 from jnerf.structs import Scene

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.scenes import lenses
+from jnerf.geometry import lenses
 
 if TYPE_CHECKING:
   import pycolmap

@@ -24,8 +24,9 @@ import warnings
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.geometry.poses import face_one_way
 from jnerf.scenes import bounds as extents
-from jnerf.scenes import cameras, images
+from jnerf.scenes import images
 from jnerf.scenes.formats.capture import Capture, Wishes, read_capture, resized
 from jnerf.structs import Scene
 
@@ -139,4 +140,4 @@ def seen_extent(poses: np.ndarray, size_focal: np.ndarray, depths: np.ndarray,
                                             extents.SPARSE_OUTLIERS)
   centres, far = poses[:, :3, 3], max(far, extents.UNBOUNDED_FAR * near)
   box = np.stack([centres.min(axis=0) - near, centres.max(axis=0) + near])
-  return near, far, box if cameras.face_one_way(poses) else np.empty(0)
+  return near, far, box if face_one_way(poses) else np.empty(0)

@@ -21,7 +21,8 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.files import read_json_object
-from jnerf.scenes import cameras, images
+from jnerf.geometry import cameras
+from jnerf.scenes import images
 from jnerf.scenes.formats import trajectory
 from jnerf.scenes.formats.capture import Capture, Wishes, present, read_capture, resized
 from jnerf.scenes.formats.numbered import numbered_files

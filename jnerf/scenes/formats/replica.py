@@ -21,8 +21,9 @@ import pathlib
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.geometry import cameras
 from jnerf.scenes import bounds as extents
-from jnerf.scenes import cameras, images, stacks
+from jnerf.scenes import images, stacks
 from jnerf.scenes.formats import replica_info, splits, trajectory
 from jnerf.scenes.formats.capture import Wishes
 from jnerf.scenes.formats.numbered import IMAGES, numbered_files

@@ -9,7 +9,7 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.files import read_json_object
-from jnerf.scenes import cameras
+from jnerf.geometry import cameras
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,7 +28,8 @@ import pathlib
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.scenes import cameras, images
+from jnerf.geometry import cameras
+from jnerf.scenes import images
 from jnerf.scenes.formats import scannet_labels
 from jnerf.scenes.formats.capture import Capture, Wishes, read_capture
 from jnerf.scenes.formats.numbered import numbered_files

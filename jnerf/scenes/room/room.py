@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jnerf.scenes import cameras
+from jnerf.geometry import cameras
+from jnerf.geometry.poses import look_at
 from jnerf.scenes.room import raycast, room_layout, room_light
 from jnerf.structs import Scene
 
@@ -106,7 +107,7 @@ def _clear_pose(generator, along, walk, shapes) -> np.ndarray:
     target = np.array([*(reach * on_ellipse), target_z])
     target += generator.normal(0.0, 0.15, size=3)
     if raycast.clearance(eye, shapes) >= MIN_CLEARANCE:
-      return cameras.look_at(eye, target)
+      return look_at(eye, target)
     spread *= 1.05  # a walk that leads through something goes around it
 
 

@@ -1,6 +1,6 @@
 """Writes the README's tables anew from the measured json in experiments/results.
 
-  python experiments/update_readme.py [--check]
+  python experiments/benchmarks/update_readme.py [--check]
 
 To renew a scene's json, run its command and copy the metrics:
 
@@ -13,7 +13,7 @@ import sys
 
 from jnerf.evaluating.tables import update_readme
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def generated_readme() -> str:
@@ -28,7 +28,7 @@ def main() -> None:
   text, path = generated_readme(), ROOT / "README.md"
   if "--check" in sys.argv[1:]:
     sys.exit(0 if text == path.read_text() else "README.md differs from the results; "
-             "run python experiments/update_readme.py")
+             "run python experiments/benchmarks/update_readme.py")
   path.write_text(text)
 
 

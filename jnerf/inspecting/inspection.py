@@ -11,12 +11,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jnerf.errors import InputError
+from jnerf.inspecting.baselines import baselines
+from jnerf.inspecting.inspection_warnings import warnings_of
+from jnerf.inspecting.photo_quality import photo_quality
+from jnerf.inspecting.visibility import coverage
 from jnerf.scenes import bounds
 from jnerf.scenes.images import resize_area
-from jnerf.scenes.inspecting.baselines import baselines
-from jnerf.scenes.inspecting.inspection_warnings import warnings_of
-from jnerf.scenes.inspecting.photo_quality import photo_quality
-from jnerf.scenes.inspecting.visibility import coverage
 from jnerf.structs import Scene
 
 EQUAL_COLOUR = 0.01  # mean difference of two thumbnails that look the same

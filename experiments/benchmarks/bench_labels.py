@@ -12,7 +12,7 @@ size with random parameters (nothing here depends on what is in the view).
 
 Labels are snapped to edges as the default config does.
 
-  python experiments/bench_labels.py [--rounds=5]
+  python experiments/benchmarks/bench_labels.py [--rounds=5]
 
 Hardware and figures: experiments/results/bench_labels.md
 """
@@ -25,10 +25,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnerf.config import default_config
 from jnerf.evaluating.tables import format_table
 from jnerf.fields.model import grid_model
 from jnerf.fields.spaces import Box
+from jnerf.geometry import cameras
+from jnerf.geometry.poses import look_at
 from jnerf.labeling.assignment import (
   bayes_classifier,
   cosine_kernel,
@@ -39,7 +40,7 @@ from jnerf.labeling.edges import snap_to_edges
 from jnerf.labeling.paper_recipe import normalize_view
 from jnerf.labeling.region_classifier import region_classifier
 from jnerf.labeling.views import ViewRenderer, rows_of
-from jnerf.scenes import cameras
+from jnerf.runs.config import default_config
 from jnerf.shaping.contrast import Recipe
 from jnerf.stages.labels import NUM_UNLABELLED
 from jnerf.structs import Entities, Rays
@@ -57,7 +58,7 @@ EDGES = {"passes": _LABEL.edge_passes, "color_scale": _LABEL.edge_color_scale,
 
 def make_view() -> Rays:
   """All rays of one view from the middle of the box."""
-  pose = cameras.look_at((0.0, 0.0, 1.3), (2.0, 1.0, 1.0))
+  pose = look_at((0.0, 0.0, 1.3), (2.0, 1.0, 1.0))
   lens = cameras.pinhole_from_fov(WIDTH, HEIGHT, 90.0)
   return cameras.view_rays(pose, lens, (WIDTH, HEIGHT), 0.1, 5.0)
 

@@ -9,7 +9,7 @@ over the clicks' seeds and the edited classes. Rows are what the run aligned:
   for align in gradients activations; do
     python -m jnerf.main --config=experiments/room.py --workdir=runs/$align \
         --config.shape.align=$align
-    python experiments/repeated_edits.py --workdir=runs/$align
+    python experiments/benchmarks/repeated_edits.py --workdir=runs/$align
   done
 
 Time: about 2 minutes each on 2 CPU cores beside the runs. Figures:
@@ -25,12 +25,12 @@ from jnerf.evaluating.metrics import confusion_matrix, segmentation_scores
 from jnerf.labeling import views
 from jnerf.labeling.assignment import label_map
 from jnerf.labeling.seeds import mean_gradient_seeds
+from jnerf.runs.workdir import Workdir
 from jnerf.shaping.contrast import Recipe
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.labels import LabelSet
 from jnerf.stages.session import STAGE_OF_FIELD, Session
 from jnerf.stages.training import trained_params
-from jnerf.stages.workdir import Workdir
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/room", "Folder of a finished run.")
 _FIELD = flags.DEFINE_enum("field", "shaped", list(STAGE_OF_FIELD), "Which field.")

@@ -4,7 +4,7 @@ What: the same rays, the same model; closed-form Jacobian of the rgb kernel, and
 for comparison the general path (vmap of vjp) and a sketch. Steps of the variants
 take turns, so that a noisy machine disturbs all of them alike; medians.
 
-  python experiments/bench_step.py [--num_rays=1024] [--rounds=20]
+  python experiments/benchmarks/bench_step.py [--num_rays=1024] [--rounds=20]
 
 Hardware and figures: experiments/results/bench_step.md
 """
@@ -16,9 +16,9 @@ from absl import app, flags
 import jax
 import jax.numpy as jnp
 
-from jnerf.config import default_config
 from jnerf.fields.model import grid_model, mlp_model
 from jnerf.fields.spaces import Box
+from jnerf.runs.config import default_config
 from jnerf.shaping.contrast import Recipe
 from jnerf.stages.session import contrast_stride
 from jnerf.structs import Batch, Rays

@@ -20,8 +20,8 @@ import zipfile
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.features import precomputed_features
 from jnerf.scenes import images
-from jnerf.scenes.features import precomputed_features
 from jnerf.structs import FeatureMaps
 
 MAX_CHANNELS = 2**14  # more than any features have

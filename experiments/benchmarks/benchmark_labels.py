@@ -1,6 +1,6 @@
 """The table of labels: every method, rival and protocol, on any scenes.
 
-  python experiments/benchmark_labels.py room DATA/office_0 DATA/living_room
+  python experiments/benchmarks/benchmark_labels.py room DATA/office_0 DATA/living_room
 
 `room` is the built-in room (experiments/room.py), all else a folder in the Replica
 layout (experiments/replica.py). Fields are trained in runs/benchmark/<scene>; then they
@@ -30,17 +30,17 @@ from jnerf.evaluating.tables import (
   quality_table,
 )
 from jnerf.files import write_json
+from jnerf.runs.experiment import load_experiment, override
+from jnerf.runs.validation import validate
+from jnerf.runs.workdir import Workdir, config_digest, environment
 from jnerf.stages import labels as labels_lib
 from jnerf.stages import modes
 from jnerf.stages.evaluation import evaluate_field
-from jnerf.stages.experiment import load_experiment, override
 from jnerf.stages.rivals import make_rivals, our_methods
 from jnerf.stages.session import Session
-from jnerf.stages.workdir import Workdir, config_digest, environment
-from jnerf.validation import validate
 from jnerf.viewing.click_curves import write_click_curves
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).parents[1]  # experiments/
 SETTINGS = {
     "shape.oracle": True, "label.seeds": 5, "label.dimensions": ("2d", "3d"),
     "label.protocols": (

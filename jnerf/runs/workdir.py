@@ -3,7 +3,7 @@
 Layout: `config.json`, `metrics.json`, `checkpoints/<stage>/`, `curves/<stage>.json`,
 `tensorboard/<stage>/`, `labels/<name>/`, `confidence/<name>/`, `next_clicks.json`,
 `label_session.json`, `renders/`, `report.html`, and `features/` of a network, which no
-config can contradict (`jnerf.scenes.features.feature_cache`).
+config can contradict (`jnerf.features.feature_cache`).
 
 A stage is *done* when its entry in metrics.json's `stages` holds `seconds`, which
 is written last; it is *begun* when it has a checkpoint. What a stage's results
@@ -31,9 +31,9 @@ import jax
 from ml_collections import ConfigDict
 
 import jnerf
-from jnerf.config import default_config
 from jnerf.errors import InputError
 from jnerf.files import write_json
+from jnerf.runs.config import default_config
 
 _FIT = ("seed", "scene", "field", "fit")
 _SHAPE = (*_FIT, "features", "regions", "shape")

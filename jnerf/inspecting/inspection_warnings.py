@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jnerf.scenes.inspecting.baselines import NO_PARALLAX, median_of
+from jnerf.inspecting.baselines import NO_PARALLAX, median_of
 
 
 def warnings_of(result: dict) -> list[str]:

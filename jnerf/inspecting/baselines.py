@@ -15,8 +15,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jnerf.scenes import bounds, cameras
-from jnerf.scenes.inspecting.visibility import DEPTH_TOLERANCE, project_into
+from jnerf.geometry import cameras
+from jnerf.geometry.poses import focus_point
+from jnerf.inspecting.visibility import DEPTH_TOLERANCE, project_into
 from jnerf.structs import Scene
 
 MAX_POINTS, PER_VIEW = 20_000, (6, 30)  # points of all views, of one view
@@ -100,7 +101,7 @@ def _points_of_views(scene: Scene):
 def _assumed_depth(scene: Scene) -> np.ndarray:
   """`[V]` depth of what each view sees, were there no measurement; see above."""
   fallback = float(np.max(scene.bounds[1] - scene.bounds[0])) / 2
-  focus = bounds.focus_point(scene.cam_to_world)
+  focus = focus_point(scene.cam_to_world)
   if focus is None:
     return np.full(len(scene.frames), fallback)
   z = np.einsum("vi,vi->v", focus[None] - scene.cam_to_world[:, :3, 3],

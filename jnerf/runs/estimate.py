@@ -21,13 +21,13 @@ import jax
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.features import feature_folders
 from jnerf.labeling import views
+from jnerf.runs.machine import device_memory_bytes, host_memory_bytes, others_load
+from jnerf.runs.workdir import environment
 from jnerf.scenes import pixels
-from jnerf.scenes.features import feature_folders
 from jnerf.stages import labels as labels_lib
-from jnerf.stages.machine import device_memory_bytes, host_memory_bytes, others_load
 from jnerf.stages.session import Session, num_bytes
-from jnerf.stages.workdir import environment
 from jnerf.structs import FeatureMaps
 from jnerf.training import devices
 from jnerf.training import state as state_lib

@@ -1,4 +1,4 @@
-"""Cameras: pixels to rays, distance to depth, and poses for new views.
+"""Cameras: pixels to rays, rays to pixels, and distance to depth.
 
 One convention, whatever a format uses: poses map camera to world with OpenCV
 axes (x right, y down, z forward), and continuous pixel coordinates put the
@@ -18,7 +18,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from jnerf.scenes import lenses
+from jnerf.geometry import lenses
 from jnerf.structs import Rays
 
 PINHOLE = 4  # numbers before a lens's coefficients
@@ -136,32 +136,3 @@ def project(points, cam_to_world, intrinsics, xnp=jnp):
   if intrinsics.shape[-1] > PINHOLE:
     camera_xy = lenses.distort(camera_xy, intrinsics[None, PINHOLE:], xnp)
   return camera_xy * intrinsics[None, :2] + intrinsics[None, 2:4], depth
-
-
-def look_at(eye, target, up=(0.0, 0.0, 1.0)) -> np.ndarray:
-  """`[4, 4]` pose at `eye` looking at `target`, world `up` pointing up."""
-  eye, target, up = (np.asarray(v, np.float64) for v in (eye, target, up))
-  forward = target - eye
-  forward /= np.linalg.norm(forward)
-  right = np.cross(forward, up)
-  right /= np.linalg.norm(right)
-  pose = np.eye(4)
-  pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(forward, right), forward
-  pose[:3, 3] = eye
-  return pose
-
-
-def average_pose(cam_to_world: np.ndarray) -> np.ndarray:
-  """`[4, 4]` pose amid `cam_to_world [V, 4, 4]`: mean place, mean view, upright.
-
-  As LLFF's `poses_avg`: the forward axis is the mean one, down nearest the mean one.
-  """
-  mean = cam_to_world.mean(axis=0)
-  return look_at(mean[:3, 3], mean[:3, 3] + mean[:3, 2], up=-mean[:3, 1])
-
-
-def face_one_way(cam_to_world: np.ndarray) -> bool:
-  """Whether all optical axes lie within 45 degrees of their mean."""
-  forward = cam_to_world[:, :3, 2]
-  mean = forward.mean(axis=0)
-  return bool((forward @ mean > np.sqrt(0.5) * np.linalg.norm(mean)).all())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from jnerf.scenes import cameras
+from jnerf.geometry import cameras
 
 
 def cells_as_pixels(intrinsics: np.ndarray, size: tuple[int, int],

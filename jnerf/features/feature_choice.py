@@ -13,14 +13,14 @@ import pathlib
 from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
-from jnerf.scenes import stacks
-from jnerf.scenes.features import (
+from jnerf.features import (
   feature_cache,
   feature_folders,
   local_features,
   precomputed_features,
   vit_features,
 )
+from jnerf.scenes import stacks
 from jnerf.structs import FeatureMaps, Scene
 
 

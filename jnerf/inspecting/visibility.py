@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jnerf.scenes import bounds, cameras
+from jnerf.geometry import cameras
+from jnerf.scenes import bounds
 from jnerf.structs import Scene
 
 COVERAGE_POINTS = 4000  # surface points of the test views that are looked for

@@ -1,6 +1,7 @@
 """Features fused over views against features of single views.
 
-  python experiments/fused_features.py experiments/replica.py DATA/office_0 runs/fused
+  python experiments/benchmarks/fused_features.py experiments/replica.py \
+      DATA/office_0 runs/fused
 
 Fits the scene once and shapes it twice, with the features as they are and fused
 through the fitted geometry (`shape.fuse_features`). Prints the precision of positives
@@ -19,12 +20,12 @@ import numpy as np
 from jnerf import main as jnerf_main
 from jnerf.evaluating.pair_quality import precision_of_positives
 from jnerf.evaluating.tables import label_table
+from jnerf.runs.workdir import Workdir
 from jnerf.scenes import pixels
 from jnerf.shaping.pairs import feature_similarity
 from jnerf.stages import pairing
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
-from jnerf.stages.workdir import Workdir
 
 SHARES = (0.01, 0.03, 0.05, 0.10, 0.15)
 BATCHES, PIXELS = 60, 256  # whose pairs are looked at; as many as shaping contrasts

@@ -1,9 +1,9 @@
 """How many clicks it takes: proposed where to click next, against random clicks.
 
-  python experiments/bench_clicks.py room DATA/office_0 DATA/living_room
+  python experiments/benchmarks/bench_clicks.py room DATA/office_0 DATA/living_room
 
-The field is the shaped one of experiments/benchmark_labels.py, trained in the same
-folders unless it is there, the classifier `regions`. The aim is the mIoU that 5 random
+The field is the shaped one of benchmark_labels.py, trained in the same folders unless it
+is there, the classifier `regions`. The aim is the mIoU that 5 random
 clicks per class reach (`clicks-5`, mean of the seeds). From the first of them in each
 class on, rules say pixel by pixel of the training views where to click next, and are
 answered with the true class; a click on void is spent. All scores are of every third
@@ -36,13 +36,13 @@ from jnerf.evaluating.protocols import draw_labels
 from jnerf.evaluating.tables import click_table
 from jnerf.files import write_json
 from jnerf.labeling import bayes, next_click, region_clicks, views
+from jnerf.runs.workdir import environment
 from jnerf.scenes.pixels import random_pixels
 from jnerf.stages import labels as labels_lib
 from jnerf.stages import modes
 from jnerf.stages.proposals import CANDIDATES, POOL, region_clicks_of
 from jnerf.stages.session import Session
 from jnerf.stages.training import trained_params
-from jnerf.stages.workdir import environment
 from jnerf.structs import Entities
 
 SEEDS = 5

@@ -28,8 +28,8 @@ import zipfile
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.features.principal_components import principal_directions
 from jnerf.files import write_atomically, write_json
-from jnerf.scenes.features.principal_components import principal_directions
 from jnerf.structs import FeatureMaps
 
 # What a damaged .npz raises.

@@ -1,6 +1,6 @@
 """Fits captures of all kinds, each by its folder alone, and prints how well.
 
-  python experiments/measure_captures.py DATA/fox DATA/kitchen_mip360 DATA/lego ...
+  python experiments/benchmarks/measure_captures.py DATA/fox DATA/lego ...
 
 Per folder what a user would run: `inspect`, `fit` and `evaluate` with
 experiments/capture.py and `scene.path`, in runs/captures/<name>. Two CPU cores: 4 to 8
@@ -12,10 +12,10 @@ import sys
 
 from jnerf import main as jnerf_main
 from jnerf.evaluating.tables import format_table
+from jnerf.runs.workdir import Workdir
 from jnerf.stages.session import Session
-from jnerf.stages.workdir import Workdir
 
-EXPERIMENT = str(pathlib.Path(__file__).with_name("capture.py"))
+EXPERIMENT = str(pathlib.Path(__file__).parents[1] / "capture.py")
 HEADER = ("scene", "views", "size", "steps", "minutes", "PSNR (dB)", "SSIM", "depth (cm)")
 
 

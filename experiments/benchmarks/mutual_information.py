@@ -6,7 +6,7 @@ information of pairs of pixels from those samples with no Gaussian assumption,
 and compares it with the formula -1/2 log(1 - cos^2) of their gradients.
 
   python -m jnerf.main --config=experiments/room.py --workdir=runs/room
-  python experiments/mutual_information.py --workdir=runs/room
+  python experiments/benchmarks/mutual_information.py --workdir=runs/room
 
 Time: about 2 minutes on 2 CPU cores. Figures: experiments/results/
 mutual_information.md
@@ -20,11 +20,11 @@ from scipy import stats
 
 from jnerf.labeling import views
 from jnerf.labeling.response import cosine_response
+from jnerf.runs.workdir import Workdir
 from jnerf.shaping import jacobians, mutual_information
 from jnerf.shaping.contrast import RGB_KERNEL
 from jnerf.stages.session import FIELD_OF_STAGE, Session
 from jnerf.stages.training import trained_params
-from jnerf.stages.workdir import Workdir
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/room", "Folder of a finished run.")
 _STAGE = flags.DEFINE_enum("stage", "fit", list(FIELD_OF_STAGE), "Which field.")
