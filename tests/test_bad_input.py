@@ -66,12 +66,13 @@ def test_missing_layer_image(root, folder):
   assert f"{folder}_3.png for rgb_3.png" in complaint(root)
 
 
-@pytest.mark.parametrize("place, shape", [
-    ("rgb/rgb_4.png", (9, 12, 3)), ("semantic_class/semantic_class_4.png", (9, 12))])
-def test_image_of_another_size(root, place, shape):
+@pytest.mark.parametrize("place, shape, photograph", [
+    ("rgb/rgb_4.png", (9, 12, 3), "rgb_0.png"),
+    ("semantic_class/semantic_class_4.png", (9, 12), "rgb_4.png")])
+def test_image_of_another_size(root, place, shape, photograph):
   tiny_replica.save(root / place, np.zeros(shape, np.uint8))
   message = complaint(root)
-  assert place in message and "12x9" in message and "rgb_0.png is 12x8" in message
+  assert place in message and "12x9" in message and f"{photograph} is 12x8" in message
 
 
 @pytest.mark.parametrize("place", ["rgb/rgb_2.png", "depth/depth_2.png"])
@@ -160,6 +161,8 @@ def test_unreadable_pose_line(root, line, message):
     ('{"fx": 3}', "fy is None"), ('{"fx": 0, "fy": 1, "cx": 1, "cy": 1}', "above 0"),
     ('{"test_every": 2.5, "test_offset": 0}', "test_every is 2.5"),
     ('{"test_every": 2, "test_offset": 2}', "0 <= offset < every"),
+    ('{"fx": 1, "fy": 1, "cx": 1, "cy": 1' + '0' * 400 + '}', "cx, cy"),
+    ('{"k1": 1e999}', "k1, k2"), ('{"p1": "a"}', "p1 is 'a'"),
     ('{"width": 24, "height": 16}', "24x16"), ('{"classes": {"a": "wall"}}', "class ids"),
     ('{"classes": ["wall"]}', "class ids"), ('{"pixel_center": "half"}', "pixel_center")])
 def test_wrong_info(root, info, message):

@@ -119,6 +119,35 @@ def test_rgb_alone_is_enough(tmp_path):
   assert scene.class_names == {0: "void"}
 
 
+def test_what_other_layouts_have_reaches_this_one(tmp_path):
+  """Transparency, masks, a lens, and a photograph that was made smaller since."""
+  info = {"fx": 5, "fy": 7, "cx": 5.5, "cy": 3.5, "k1": 0.05, "p2": -0.01}
+  root = tiny_replica.write(tmp_path / "cap", layers=False, info=info)
+  rgba = np.random.default_rng(0).integers(0, 256, (8, 12, 4)).astype(np.uint8)
+  tiny_replica.save(root / "rgb" / "rgb_2.png", rgba)
+  tiny_replica.save(root / "rgb" / "rgb_3.png", np.full((4, 6, 3), 51, np.uint8))
+  (root / "mask").mkdir()
+  white = np.full((8, 12), 255, np.uint8)
+  white[5, 7] = 0
+  for i in range(6):
+    mask = white[::2, ::2] if i == 3 else white
+    tiny_replica.save(root / "mask" / f"mask_{i}.png", mask)
+  scene = replica.load_replica(root)
+  np.testing.assert_allclose(scene.alpha[2], rgba[..., 3] / 255, atol=1e-6)
+  np.testing.assert_allclose(scene.images[2], rgba[..., :3] / 255.0
+                             * rgba[..., 3:] / 255, atol=1e-6)
+  assert (scene.mask[2] == (white > 0)).all()
+  assert scene.mask[3, :4, :6].all() and not scene.mask[3].all(axis=1)[4:].any()
+  np.testing.assert_allclose(scene.intrinsics[2], [5, 7, 6, 4, 0.05, 0, 0, -0.01, 0])
+  np.testing.assert_allclose(scene.intrinsics[3], [2.5, 3.5, 3, 2, 0.05, 0, 0, -0.01, 0])
+  assert "lens distortion" in scene.source and not scene.unbounded
+  (root / "mask" / "mask_4.png").unlink()
+  with pytest.raises(InputError, match=r"mask: has no mask_4\.png for rgb_4\.png"):
+    replica.load_replica(root)
+  # Of a view that neither trains nor tests nothing is missed.
+  replica.load_replica(root, Wishes(train=(5, 0), test=(5, 2)))
+
+
 def test_only_views_that_train_or_test_are_kept(tmp_path):
   root = tiny_replica.write(tmp_path / "cap", num=10)
   scene = replica.load_replica(root, Wishes(train=(5, 0), test=(5, 2)))

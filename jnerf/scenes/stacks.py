@@ -23,10 +23,12 @@ class Canvas:
   Each is at the top left, all at one scale, so that pixels of files map to pixels of
   the array alike in all views; what a file leaves free is masked.
 
-  full_sizes: of the files; full_size: the smallest that holds each of them.
+  names: of the files, for messages; full_sizes: theirs.
+  full_size: the smallest that holds each of them.
   size: the array's, `full_size` at the scale that is worked at.
   """
 
+  names: tuple[str, ...]
   full_sizes: tuple[Size, ...]
   full_size: Size
   size: Size
@@ -36,7 +38,8 @@ class Canvas:
     """The canvas of image files; `width`, `max_pixels` as in `working_size`."""
     sizes = tuple(images.image_size(path) for path in paths)
     full_size = (max(w for w, _ in sizes), max(h for _, h in sizes))
-    return cls(sizes, full_size, working_size(full_size, len(paths), width, max_pixels))
+    return cls(tuple(path.name for path in paths), sizes, full_size,
+               working_size(full_size, len(paths), width, max_pixels))
 
   @property
   def uneven(self) -> bool:
@@ -65,7 +68,8 @@ class Canvas:
     for view, path in given:
       array = read(path)
       if not any_size:
-        images.check_size(path, array, self.full_sizes[view], "the photograph")
+        images.check_size(path, array, self.full_sizes[view],
+                          f"the photograph {self.names[view]}")
       width, height = self.inner(view)
       small = resize(array, (width, height))
       if stack is None:
@@ -105,23 +109,6 @@ def working_size(full_size: Size, num_views: int, width: int, max_pixels: int) -
     factor *= 2
     size = (max(1, round(full_width / factor)), max(1, round(full_height / factor)))
   return size
-
-
-def read_stack(paths: Sequence[pathlib.Path], read: Callable, resize: Callable,
-               full_size: Size, size: Size, like: str) -> np.ndarray:
-  """All files, of one size, at the working size, `[V, H, W, ...]`.
-
-  like: names the image that has `full_size`, for the message where one has not.
-  """
-  stack = None
-  for i, path in enumerate(paths):
-    array = read(path)
-    images.check_size(path, array, full_size, like)
-    small = resize(array, size)
-    if stack is None:
-      stack = np.empty((len(paths), *small.shape), small.dtype)
-    stack[i] = small
-  return stack
 
 
 def full_photo(scene: Scene, view: int, background: float) -> np.ndarray:

@@ -51,13 +51,16 @@ class Capture:
   """V photographs as a format describes them; no pixel of them is read yet.
 
   layout: the format's name, for `Scene.source`; notes: what else it says there.
+  name: the scene's; its folder's where none is given.
   root: its folder; paths: the image files; places: name each view in messages.
   poses: `[V, 4, 4]` camera to world, OpenCV axes.
   intrinsics: `[V, 4, 8 or 9]` in pixels of the files.
   size: `(width, height)` that all files must have, where the intrinsics are for one.
-  split: "train", "test" or "" per view, as the files say.
+  split: "train", "test" or "" per view, as the files say; test: or `(every, offset)`
+    of the test views, (0, 0) where they do not say.
   depth, semantic, instance, mask: files of some views, by their number.
   read_depth, read_labels: how the first of these are read.
+  paired: whether such files are there for every view, and of its photograph's size.
   class_names: as in `Scene`, of classes that may occur.
   points: `[M, 3]` surface points in world coordinates, where some are known.
   extent: `(near, far, bounds [2, 3])` where the format knows them.
@@ -81,6 +84,9 @@ class Capture:
   points: np.ndarray | None = None
   extent: tuple[float, float, np.ndarray] | None = None
   notes: Sequence[str] = ()
+  name: str = ""
+  test: tuple[int, int] = (0, 0)
+  paired: bool = False
 
   def keep(self, views: Sequence[int]) -> Capture:
     """The same capture with these views only, in this order."""
@@ -126,6 +132,12 @@ def path_below(root: pathlib.Path, name: Any, key: str, place: str) -> pathlib.P
   return root / relative
 
 
+def same_shape(size: tuple[float, float], other: tuple[float, float]) -> bool:
+  """Whether a picture of one `(width, height)` can be one of the other, resized."""
+  rounding = max(*size, *other)  # a resize rounds to whole pixels
+  return abs(size[0] * other[1] - size[1] * other[0]) < rounding
+
+
 def resized(intrinsics: np.ndarray, size: tuple[float, float],
             full_size: tuple[int, int], place: str) -> np.ndarray:
   """Intrinsics for a file of `full_size`, from those for an image of `size`.
@@ -133,8 +145,7 @@ def resized(intrinsics: np.ndarray, size: tuple[float, float],
   Sizes are `(width, height)`; place: names the view. Raises `InputError` where the
   sizes are of different shape, and so one was not resized to the other.
   """
-  if min(size) < 1 or abs(size[0] * full_size[1] - size[1] * full_size[0]) > max(
-      *size, *full_size):  # a resize rounds to whole pixels
+  if min(size) < 1 or not same_shape(size, full_size):
     raise InputError(f"{place}: w x h is {size[0]:g}x{size[1]:g}, but the images are "
                      f"{full_size[0]}x{full_size[1]}; give the size that the focal "
                      "length is for")
@@ -153,6 +164,7 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
   capture = capture.keep(kept)
   train, test = np.searchsorted(kept, train), np.searchsorted(kept, test)
 
+  _check_pairs(capture)
   canvas = Canvas.of(capture.paths, wishes.width, wishes.max_pixels)
   for path, (width, height) in zip(capture.paths, canvas.full_sizes, strict=True):
     if capture.size and (width, height) != capture.size:
@@ -164,7 +176,8 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
     intrinsics = intrinsics[:, :cameras.PINHOLE]
   colour = canvas.read(capture.paths, images.read_rgba, images.resize_area)
   depth, semantic, instance = (
-      canvas.read(files, read, images.resize_nearest, any_size=True) if files else None
+      canvas.read(files, read, images.resize_nearest,
+                  any_size=not capture.paired) if files else None
       for files, read in ((capture.depth, capture.read_depth),
                           (capture.semantic, capture.read_labels),
                           (capture.instance, images.read_labels)))
@@ -173,7 +186,8 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
   unbounded, (near, far, box) = _extent(capture, wishes, depth, train, intrinsics)
   opaque = (colour[..., 3] == 1).all(where=True if filled is None else filled)
   return Scene(
-      name=capture.root.resolve().name, frames=_names(capture.root, capture.paths),
+      name=capture.name or capture.root.resolve().name,
+      frames=_names(capture.root, capture.paths),
       images=colour[..., :3], alpha=None if opaque else colour[..., 3],
       cam_to_world=capture.poses, intrinsics=intrinsics, full_size=canvas.full_size,
       near=near, far=far, bounds=box, unbounded=unbounded, train=train, test=test,
@@ -192,12 +206,22 @@ def _check_intrinsics(capture: Capture) -> None:
                        "camera has such, mend them")
 
 
+def _check_pairs(capture: Capture) -> None:
+  """Raises `InputError` for a file beside a photograph that must be there and is not."""
+  for files in (capture.depth, capture.semantic, capture.instance, capture.mask):
+    for view, path in files.items() if capture.paired else ():
+      if not path.is_file():
+        raise InputError(f"{path.parent}: has no {path.name} for "
+                         f"{capture.paths[view].name}; restore it, or move the whole "
+                         "folder away")
+
+
 def _split(capture: Capture, wishes: Wishes) -> tuple[np.ndarray, np.ndarray, str]:
   """`(train, test, rule)`, as the files say unless the caller has a rule."""
   is_test = np.array([split == "test" for split in capture.split])
   if is_test.any() and not is_test.all() and not wishes.train[0] and not wishes.test[0]:
     return np.flatnonzero(~is_test), np.flatnonzero(is_test), "split as the files say"
-  return splits.split_views(len(capture.paths), wishes.train, wishes.test)
+  return splits.split_views(len(capture.paths), wishes.train, wishes.test, capture.test)
 
 
 def _mask(capture: Capture, canvas: Canvas, intrinsics: np.ndarray,

@@ -5,31 +5,37 @@
     depth/depth_<i>.png                      optional; 16-bit millimetres, 0 = none
     semantic_class/semantic_class_<i>.png    optional; class ids, 0 = void
     semantic_instance/...                    optional; instance ids, 0 = void
+    mask/mask_<i>.png                        optional; black is left out
     info.json                                optional; size, fx fy cx cy with integer
-                                             pixel centres, class names, test split
+                                             pixel centres, OpenCV's k1 k2 p1 p2 k3,
+                                             class names, test split
 
 Without info.json it is the layout of the paper's own data (Semantic-NeRF's
 rendering of Replica): intrinsics from the horizontal field of view. Views are
-in the order of their numbers, and pose k belongs to the k-th image.
+in the order of their numbers, and pose k belongs to the k-th image. All are by one
+camera: an image of another size was resized, and must have the first one's shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+import dataclasses
 import pathlib
 
 import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.geometry import cameras
-from jnerf.scenes import bounds as extents
-from jnerf.scenes import images, stacks
-from jnerf.scenes.formats import replica_info, splits, trajectory
-from jnerf.scenes.formats.capture import Wishes
+from jnerf.scenes import images
+from jnerf.scenes.formats import replica_info, trajectory
+from jnerf.scenes.formats.capture import Capture, Wishes, read_capture, same_shape
 from jnerf.scenes.formats.numbered import IMAGES, numbered_files
 from jnerf.structs import Scene
 
 IMAGE_FOLDER, TRAJECTORY = "rgb", "traj_w_c.txt"
+# Folder of files beside the images to what of a `Capture` they are.
+LAYERS = {"depth": "depth", "semantic_class": "semantic",
+          "semantic_instance": "instance", "mask": "mask"}
 
 
 def is_replica(path: str | pathlib.Path) -> bool:
@@ -40,7 +46,7 @@ def is_replica(path: str | pathlib.Path) -> bool:
 
 def load_replica(path: str | pathlib.Path, wishes: Wishes = Wishes(), *,
                  hfov: float = 90.0) -> Scene:
-  """Reads the capture in folder `path`; only views that train or test are kept.
+  """Reads the capture in folder `path`, see `capture.read_capture`.
 
   hfov: degrees, where info.json brings no intrinsics.
 
@@ -49,44 +55,33 @@ def load_replica(path: str | pathlib.Path, wishes: Wishes = Wishes(), *,
   root = pathlib.Path(path)
   info = replica_info.read_info(root / "info.json")
   files = _files(root / IMAGE_FOLDER)
-  poses = _poses(root / TRAJECTORY, files)
-  train, test, rule = splits.split_views(
-      len(files), wishes.train, wishes.test, info.test)
-  kept = np.union1d(train, test)
-  numbers = [list(files)[i] for i in kept]
-  paths, poses = [files[number] for number in numbers], poses[kept]
+  poses, places = _poses(root / TRAJECTORY, files)
+  paths = list(files.values())
+  intrinsics, origin = _intrinsics(info, paths, hfov)
+  layers = {folder: _partners(root / folder, files)
+            for folder in LAYERS if (root / folder).is_dir()}
+  scene = read_capture(Capture(
+      layout="Replica", root=root, name=info.name, paths=paths, places=places,
+      poses=poses, intrinsics=intrinsics, test=info.test, paired=True,
+      notes=["poses camera-to-world with OpenCV axes", origin,
+             f"beside the images {', '.join(layers) or 'nothing'}"],
+      **{LAYERS[folder]: partners for folder, partners in layers.items()}),
+      dataclasses.replace(wishes, unbounded=False))  # a room has walls
+  return scene.replace(class_names=_class_names(info.classes, scene.semantic))
 
-  full_size = images.image_size(paths[0])
-  size = stacks.working_size(full_size, len(kept), wishes.width, wishes.max_pixels)
-  intrinsics, origin = replica_info.intrinsics(info, full_size, hfov)
-  intrinsics = np.tile(cameras.scale_intrinsics(intrinsics, full_size, size),
-                       (len(kept), 1))
-  colour = stacks.read_stack(paths, images.read_image, images.resize_area, full_size,
-                             size, paths[0].name)
-  layers = {}
-  for folder, read in (("depth", images.read_depth),
-                       ("semantic_class", images.read_labels),
-                       ("semantic_instance", images.read_labels)):
-    if (root / folder).is_dir():
-      layers[folder] = stacks.read_stack(
-          _partners(root / folder, numbers, paths), read, images.resize_nearest,
-          full_size, size, paths[0].name)
 
-  train, test = np.searchsorted(kept, train), np.searchsorted(kept, test)
-  depth, semantic = layers.get("depth"), layers.get("semantic_class")
-  near, far, box = extents.scene_extent(
-      poses, depth, train, intrinsics, near=wishes.near, far=wishes.far,
-      bounds=wishes.bounds)
-  source = (f"Replica layout in {root}: {full_size[0]}x{full_size[1]} read at "
-            f"{size[0]}x{size[1]}, poses camera-to-world with OpenCV axes, {origin}, "
-            f"beside the images {', '.join(layers) or 'nothing'}; {rule}")
-  return Scene(
-      name=info.name or root.resolve().name, frames=tuple(p.stem for p in paths),
-      images=colour, cam_to_world=poses, intrinsics=intrinsics, full_size=full_size,
-      near=near, far=far, bounds=box, train=train, test=test, depth=depth,
-      semantic=semantic, instance=layers.get("semantic_instance"),
-      class_names=_class_names(info.classes, semantic),
-      files=tuple(map(str, paths)), source=source)
+def _intrinsics(info: replica_info.Info, paths: Sequence[pathlib.Path], hfov: float,
+                ) -> tuple[np.ndarray, str]:
+  """`([V, 9] in pixels of the files, where they are from)`."""
+  sizes = [images.image_size(path) for path in paths]
+  row, origin = replica_info.intrinsics(info, sizes[0], hfov)
+  for path, (width, height) in zip(paths, sizes, strict=True):
+    if not same_shape((width, height), sizes[0]):
+      raise InputError(f"{path}: is {width}x{height} pixels, but {paths[0].name} is "
+                       f"{sizes[0][0]}x{sizes[0][1]}; all images by one camera need one "
+                       "shape")
+  rows = [cameras.scale_intrinsics(row, sizes[0], size) for size in sizes]
+  return np.stack(rows), origin
 
 
 def _files(folder: pathlib.Path) -> dict[int, pathlib.Path]:
@@ -98,8 +93,9 @@ def _files(folder: pathlib.Path) -> dict[int, pathlib.Path]:
   return numbered_files(folder, ("", f"{folder.name}_"))
 
 
-def _poses(path: pathlib.Path, files: dict[int, pathlib.Path]) -> np.ndarray:
-  """`[V, 4, 4]` poses of the numbered images `files`, as many as those."""
+def _poses(path: pathlib.Path, files: dict[int, pathlib.Path],
+           ) -> tuple[np.ndarray, list[str]]:
+  """`([V, 4, 4] poses, places)` of the numbered images `files`, as many as those."""
   poses, places = trajectory.read_trajectory(path)
   folder = path.parent / IMAGE_FOLDER
   if not files:
@@ -111,21 +107,15 @@ def _poses(path: pathlib.Path, files: dict[int, pathlib.Path]) -> np.ndarray:
     missing = f" (no image number {gaps[0]})" if explained else ""
     raise InputError(f"{path}: has {len(poses)} poses for the {len(files)} images in "
                      f"{folder}{missing}; give one line per image, in numeric order")
-  names = [f"{place} (image {file.name})"
-           for place, file in zip(places, files.values(), strict=True)]
-  trajectory.check_rigid(poses, names)
-  return poses
+  return poses, [f"{place} (image {file.name})"
+                 for place, file in zip(places, files.values(), strict=True)]
 
 
-def _partners(folder: pathlib.Path, numbers: Sequence[int],
-              paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
-  """The files in `folder` with the images' `numbers`."""
+def _partners(folder: pathlib.Path, numbers: Iterable[int]) -> dict[int, pathlib.Path]:
+  """View to the file in `folder` that has the number of its image, there or not."""
   files = _files(folder)
-  for number, path in zip(numbers, paths, strict=True):
-    if number not in files:
-      raise InputError(f"{folder}: has no {folder.name}_{number}.png for {path.name}; "
-                       f"restore it, or move the whole folder away")
-  return [files[number] for number in numbers]
+  return {view: files.get(number, folder / f"{folder.name}_{number}.png")
+          for view, number in enumerate(numbers)}
 
 
 def _class_names(names: dict[int, str], semantic: np.ndarray | None) -> dict[int, str]:
