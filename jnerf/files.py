@@ -50,7 +50,8 @@ def read_json_object(path: str | os.PathLike) -> dict[str, Any]:
   there is no file, for only the caller knows whether it has to be there.
   """
   try:
-    raw = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    # Some editors, on Windows most of all, begin a file with a byte order mark.
+    raw = json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
   except FileNotFoundError:
     raise
   except (OSError, ValueError, RecursionError) as error:

@@ -156,7 +156,7 @@ DAMAGE = {
     "no centre": (without("cx"), "camera.cx is None"),
     "width zero": (camera(w=0), "camera.w is 0; give a finite number above 0"),
     "width of text": (camera(w="12"), "camera.w is '12'"),
-    "size of another shape": (camera(w=8), "w x h is 8x8, but the images are 12x8"),
+    "size of another shape": (camera(w=8), "w x h in cam_params.json is 8x8, but .* is"),
     "focal length zero": (camera(fx=0), "camera.fx is 0; give a finite number above 0"),
     "focal length negative": (camera(fy=-3), "camera.fy is -3"),
     "focal length nan": (camera(fx=float("nan")), "camera.fx is nan"),

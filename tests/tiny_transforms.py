@@ -45,12 +45,17 @@ def write(root: pathlib.Path, num: int = 6, camera: dict | None = None, mode="RG
   return root
 
 
-def write_blender(root: pathlib.Path, splits: dict[str, int]) -> pathlib.Path:
-  """Writes transforms_<split>.json and its RGBA images for every split."""
+def write_blender(root: pathlib.Path, splits: dict[str, int], distance: float = 4.0,
+                  ) -> pathlib.Path:
+  """Writes transforms_<split>.json and its RGBA images for every split.
+
+  distance: of all cameras from the origin, at which they look.
+  """
   for seed, (split, num) in enumerate(splits.items()):
     (root / split).mkdir(parents=True)
     frames = []
     for i, pose in enumerate(poses(num)):
+      pose[:3, 3] *= distance / np.linalg.norm(pose[:3, 3])
       photo(10 * seed + i, "RGBA").save(root / split / f"r_{i}.png")
       frames.append({"file_path": f"./{split}/r_{i}", "transform_matrix": opengl(pose)})
     store(root, {"camera_angle_x": 1.0, "frames": frames}, f"transforms_{split}.json")

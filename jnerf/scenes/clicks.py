@@ -26,8 +26,10 @@ from jnerf.scenes.entries import (
   check_xy,
   working_pixels,
 )
+from jnerf.scenes.label_files import Labels
 from jnerf.structs import Click, Clicks, Scene
 
+LARGEST_CLASS = 2**16 - 1  # label maps have 16 bits
 KEYS = ("classes", "clicks", "negative", "scribbles", "masks")
 
 
@@ -47,7 +49,8 @@ def read_clicks(path: str | pathlib.Path, scene: Scene) -> Clicks:
   unknown = sorted(set(raw) - set(KEYS))
   if unknown:
     raise InputError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(KEYS)}")
-  classes = _classes(path, raw["classes"])
+  raw = {key: value for key, value in raw.items() if value is not None}
+  classes = _classes(path, raw.get("classes"))
   folder = pathlib.Path(path).parent
 
   def entries(key, read, *more):
@@ -59,7 +62,7 @@ def read_clicks(path: str | pathlib.Path, scene: Scene) -> Clicks:
   return Clicks(classes=classes, positive=entries("clicks", _click),
                 negative=entries("negative", _click),
                 scribbles=entries("scribbles", painted.read_scribble),
-                masks=entries("masks", painted.read_mask, folder))
+                masks=entries("masks", painted.read_mask, folder, Labels()))
 
 
 def write_clicks(path: str | pathlib.Path, clicks: Clicks) -> None:
@@ -132,6 +135,9 @@ def _classes(path: str | pathlib.Path, raw) -> dict[int, str]:
   for key in raw:
     if not (key.isascii() and key.isdecimal()):
       raise InputError(f"{path}: class id {key!r} is not a whole number")
+    if len(key.lstrip("0")) > len(str(LARGEST_CLASS)) or int(key) > LARGEST_CLASS:
+      raise InputError(f"{path}: classes has the id {key[:20]}, but label maps hold ids "
+                       f"up to {LARGEST_CLASS}; give it a smaller one")
   return {int(key): name for key, name in raw.items()}
 
 

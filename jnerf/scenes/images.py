@@ -33,6 +33,10 @@ _COLOUR = ("1", "L", "LA", "P", "RGB", "RGBA")
 _NO_COLOUR = {"CMYK": "ink for print (CMYK)", "F": "floating-point light",
               "I": "32-bit integers"}
 
+# Formats that keep numbers only nearly, and by how much equal channels may then differ.
+_JPEG = ("JPEG", "MPO")
+_LOSSY, _LOSS = (*_JPEG, "WEBP"), 16
+
 # What Pillow and NumPy raise for a file that is cut short or damaged.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError,
            OverflowError, MemoryError, RecursionError, struct.error, tokenize.TokenError)
@@ -73,11 +77,63 @@ def read_rgba(path: str | pathlib.Path) -> np.ndarray:
 
 def read_labels(path: str | pathlib.Path) -> np.ndarray:
   """`[H, W]` int32 ids from a grey or palette file of 8 or 16 bits."""
+  return read_labels_and_palette(path)[0]
+
+
+def read_labels_and_palette(path: str | pathlib.Path,
+                            ) -> tuple[np.ndarray, np.ndarray | None]:
+  """`([H, W] int32 ids, [K, 3] uint8 colours of the ids below K)`, or None for grey."""
   image = _open(path)
   if image.mode not in ("L", "P", "1") and not _is_16_bit(image):
     raise InputError(f"{path}: labels need one channel of ids (8- or 16-bit grey or "
                      f"palette), this image is {image.mode}")
-  return np.asarray(image).astype(np.int32)
+  if image.format in _JPEG:
+    raise InputError(f"{path}: is a JPEG, whose numbers are only nearly what was saved; "
+                     "save labels as PNG")
+  return np.asarray(image).astype(np.int32), _palette(image)
+
+
+def read_mask(path: str | pathlib.Path) -> np.ndarray:
+  """`[H, W]` int32, 0 where a black-and-white picture is black.
+
+  Takes grey, and colour of equal channels without transparency. Of a picture that has
+  white in it, or was saved with loss, grey below the middle is black; in others all
+  that is not 0 is kept, as the number that it is. A palette is read by its colours.
+  """
+  image = _open(path)
+  if image.mode in ("L", "1") or _is_16_bit(image):
+    levels = np.asarray(image).astype(np.int32)
+    largest = {"L": 255, "1": 1}.get(image.mode, 65535)
+  else:
+    levels, largest = _grey_of_colour(path, image), 255
+  if image.format in _LOSSY or levels.max(initial=0) == largest:
+    return np.where(2 * levels > largest, levels, 0)
+  return levels
+
+
+def _grey_of_colour(path: str | pathlib.Path, image: Image.Image) -> np.ndarray:
+  """`[H, W]` int32 levels of a mask with several channels, or with a palette."""
+  if image.mode not in _COLOUR:
+    kind = _NO_COLOUR.get(image.mode, f"{image.mode} colour")
+    raise InputError(f"{path}: holds {kind}; save the mask as 8-bit grey")
+  rgba = np.asarray(image.convert("RGBA")).astype(np.int32)
+  colour, opacity = rgba[..., :3], rgba[..., 3]
+  if (opacity < 255).any():
+    raise InputError(f"{path}: is transparent in parts, so what its mask is cannot be "
+                     "told; save it as 8-bit grey, black for what is left out")
+  if (np.ptp(colour, axis=-1) <= (_LOSS if image.format in _LOSSY else 0)).all():
+    return colour[..., 1]
+  if image.mode == "P":  # objects in colours of their own
+    return np.where(colour.any(axis=-1), 255, 0)
+  raise InputError(f"{path}: is no mask, for it has colours; save it as 8-bit grey, "
+                   "black for what is left out")
+
+
+def _palette(image: Image.Image) -> np.ndarray | None:
+  """`[K, 3]` uint8, None for an image without."""
+  if image.mode != "P":
+    return None
+  return np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
 
 
 def read_depth(path: str | pathlib.Path, units_per_metre: float | None = None,

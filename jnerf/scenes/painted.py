@@ -29,6 +29,8 @@ from jnerf.scenes.entries import (
   check_xy,
   working_pixels,
 )
+from jnerf.scenes.label_files import Labels
+from jnerf.scenes.named_files import path_below
 from jnerf.structs import Mask, Scene, Scribble
 
 # Labels that one scribble, or one class of one mask, makes: its pixels are far from
@@ -44,7 +46,8 @@ def read_scribble(place: str, entry, classes: dict[int, str], scene: Scene) -> S
       isinstance(point, list) and len(point) == 2 for point in points):
     raise InputError(f"{place}: points must be a list of pairs, such as [[10, 20], "
                      "[40, 25]]")
-  width = check_integer(place, "width", entry.get("width", 1))
+  width = entry.get("width")
+  width = 1 if width is None else check_integer(place, "width", width)
   if not 1 <= width <= max(scene.full_size):
     raise InputError(f"{place}: width={width} must lie between 1 and "
                      f"{max(scene.full_size)}")
@@ -56,14 +59,20 @@ def read_scribble(place: str, entry, classes: dict[int, str], scene: Scene) -> S
 
 
 def read_mask(place: str, entry, classes: dict[int, str], scene: Scene,
-              folder: pathlib.Path) -> Mask:
-  """One entry of `masks` with its picture; `folder` is that of the clicks file."""
+              folder: pathlib.Path, labels: Labels) -> Mask:
+  """One entry of `masks` with its picture; `folder` is that of the clicks file.
+
+  labels: reads all pictures of that file whose numbers are classes.
+  """
   check_keys(place, entry, ("frame", "file"), ("class",))
   frame = check_frame(place, entry["frame"], scene)
-  class_id = check_class(place, entry["class"], classes) if "class" in entry else None
-  file = mask_path(place, entry["file"], folder)
+  class_id = entry.get("class")
+  if class_id is not None:
+    check_class(place, class_id, classes)
+  mask_path(place, entry["file"], folder)
+  file = path_below(folder, entry["file"], "file", place)
   try:
-    ids = images.read_labels(file)
+    ids = labels.read(file) if class_id is None else images.read_mask(file)
   except InputError as error:
     raise InputError(f"{place}: {error}") from None
   width, height = stacks.picture_size(scene, scene.frames.index(frame))

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.geometry import cameras
+from jnerf.geometry import cameras, turns
 from jnerf.scenes import images
 from jnerf.structs import Scene
 
@@ -23,13 +23,15 @@ class Canvas:
   Each is at the top left, all at one scale, so that pixels of files map to pixels of
   the array alike in all views; what a file leaves free is masked.
 
-  names: of the files, for messages; full_sizes: theirs.
+  names: of the files, for messages; full_sizes: theirs, the way up they are read.
+  orientations: EXIF orientations of the files, by which readers turn them.
   full_size: the smallest that holds each of them.
   size: the array's, `full_size` at the scale that is worked at.
   """
 
   names: tuple[str, ...]
   full_sizes: tuple[Size, ...]
+  orientations: tuple[int, ...]
   full_size: Size
   size: Size
 
@@ -38,13 +40,18 @@ class Canvas:
     """The canvas of image files; `width`, `max_pixels` as in `working_size`."""
     sizes = tuple(images.image_size(path) for path in paths)
     full_size = (max(w for w, _ in sizes), max(h for _, h in sizes))
-    return cls(tuple(path.name for path in paths), sizes, full_size,
+    return cls(tuple(path.name for path in paths), sizes,
+               tuple(images.orientation(path) for path in paths), full_size,
                working_size(full_size, len(paths), width, max_pixels))
 
   @property
   def uneven(self) -> bool:
     """Whether files differ in size."""
     return len(set(self.full_sizes)) > 1
+
+  def stored_size(self, view: int) -> Size:
+    """Of a view's file before it is turned upright."""
+    return turns.upright_size(self.full_sizes[view], self.orientations[view])
 
   def inner(self, view: int) -> Size:
     """The part of `size` that a view fills."""
@@ -57,16 +64,18 @@ class Canvas:
         for view, row in enumerate(intrinsics)])
 
   def read(self, paths: Mapping[int, pathlib.Path] | Sequence[pathlib.Path],
-           read: Callable, resize: Callable, any_size: bool = False) -> np.ndarray:
+           read: Callable, resize: Callable, any_size: bool = False,
+           beside: bool = False) -> np.ndarray:
     """`[V, H, W, ...]` of the files of all views, or of some, 0 elsewhere.
 
     any_size: whether files may have another size than the view's photograph, as a
       sensor's depth has.
+    beside: whether they lie beside photographs, and are turned upright with those.
     """
     stack = None
     given = paths.items() if isinstance(paths, Mapping) else enumerate(paths)
     for view, path in given:
-      array = read(path)
+      array = self._turned(read(path), path, view) if beside else read(path)
       if not any_size:
         images.check_size(path, array, self.full_sizes[view],
                           f"the photograph {self.names[view]}")
@@ -77,6 +86,15 @@ class Canvas:
                          small.dtype)
       stack[view, :height, :width] = small
     return stack
+
+  def _turned(self, array: np.ndarray, path: pathlib.Path, view: int) -> np.ndarray:
+    """What lies as the stored pixels of a view's photograph does, upright like that."""
+    orientation = self.orientations[view]
+    shape = array.shape[1], array.shape[0]
+    if orientation == 1 or not same_shape(shape, self.stored_size(view)) or (
+        path.suffix != ".npy" and images.orientation(path) != 1):  # turned by its reader
+      return array
+    return turns.upright_picture(array, orientation)
 
   def filled(self) -> np.ndarray | None:
     """`[V, H, W]` bool, where the views' pictures are; None where they are all over."""
@@ -109,6 +127,12 @@ def working_size(full_size: Size, num_views: int, width: int, max_pixels: int) -
     factor *= 2
     size = (max(1, round(full_width / factor)), max(1, round(full_height / factor)))
   return size
+
+
+def same_shape(size: tuple[float, float], other: tuple[float, float]) -> bool:
+  """Whether a picture of one `(width, height)` can be one of the other, resized."""
+  rounding = max(*size, *other)  # a resize rounds to whole pixels
+  return abs(size[0] * other[1] - size[1] * other[0]) < rounding
 
 
 def full_photo(scene: Scene, view: int, background: float) -> np.ndarray:

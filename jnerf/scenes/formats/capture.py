@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-import os
 import pathlib
-from typing import Any
 
 import numpy as np
 
@@ -20,8 +18,13 @@ from jnerf.geometry import cameras, lenses
 from jnerf.scenes import bounds as extents
 from jnerf.scenes import images
 from jnerf.scenes.formats import splits, trajectory
+from jnerf.scenes.formats.upright import upright_cameras
+from jnerf.scenes.label_files import Labels
 from jnerf.scenes.stacks import Canvas
 from jnerf.structs import Scene
+
+# Radians between opposite edges of a photograph, beyond which intrinsics are a mistake.
+WIDEST, WIDEST_FISHEYE = np.radians(170.0), np.radians(340.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +57,15 @@ class Capture:
   name: the scene's; its folder's where none is given.
   root: its folder; paths: the image files; places: name each view in messages.
   poses: `[V, 4, 4]` camera to world, OpenCV axes.
-  intrinsics: `[V, 4, 8 or 9]` in pixels of the files.
-  size: `(width, height)` that all files must have, where the intrinsics are for one.
+  intrinsics: `[V, 4, 8 or 9]` in pixels of pictures of `sizes`, which have the shapes of
+    the files; without sizes in those of the files. Both are of pixels as they are stored
+    where sizes do not tell otherwise, see `upright`; size_from: what gives the sizes.
+  size: `(width, height)` that all files must have as they are stored, where the
+    intrinsics are for one.
   split: "train", "test" or "" per view, as the files say; test: or `(every, offset)`
     of the test views, (0, 0) where they do not say.
   depth, semantic, instance, mask: files of some views, by their number.
-  read_depth, read_labels: how the first of these are read.
+  read_depth: how the first of these are read.
   paired: whether such files are there for every view, and of its photograph's size.
   class_names: as in `Scene`, of classes that may occur.
   points: `[M, 3]` surface points in world coordinates, where some are known.
@@ -72,6 +78,8 @@ class Capture:
   places: Sequence[str]
   poses: np.ndarray
   intrinsics: np.ndarray
+  sizes: Sequence[tuple[float, float]] = ()
+  size_from: str = "w x h"
   size: tuple[int, int] | None = None
   split: Sequence[str] = ()
   depth: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
@@ -79,7 +87,6 @@ class Capture:
   instance: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
   mask: Mapping[int, pathlib.Path] = dataclasses.field(default_factory=dict)
   read_depth: Callable = images.read_depth
-  read_labels: Callable = images.read_labels
   class_names: Mapping[int, str] = dataclasses.field(default_factory=dict)
   points: np.ndarray | None = None
   extent: tuple[float, float, np.ndarray] | None = None
@@ -98,7 +105,8 @@ class Capture:
     return dataclasses.replace(
         self, **{name: some(getattr(self, name)) for name in (
             "paths", "places", "depth", "semantic", "instance", "mask")},
-        split=some(self.split) if self.split else (), poses=self.poses[list(views)],
+        split=some(self.split) if self.split else (),
+        sizes=some(self.sizes) if self.sizes else (), poses=self.poses[list(views)],
         intrinsics=self.intrinsics[list(views)])
 
 
@@ -119,39 +127,6 @@ def present(paths: Sequence[pathlib.Path], places: Sequence[str], strict: bool,
   return sorted(set(range(len(paths))) - set(missing)), note
 
 
-def path_below(root: pathlib.Path, name: Any, key: str, place: str) -> pathlib.Path:
-  """The file that `name` means; it need not exist, but lies below `root`.
-
-  key, place: what the name is called, and of which view, for messages.
-  """
-  if not isinstance(name, str) or not name or "\0" in name:
-    raise InputError(f"{place}: {key} is {name!r}; give the file's path below {root}")
-  relative = os.path.normpath(name)
-  if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir:
-    raise InputError(f"{place}: {key} {name!r} leads out of {root}; give a path below it")
-  return root / relative
-
-
-def same_shape(size: tuple[float, float], other: tuple[float, float]) -> bool:
-  """Whether a picture of one `(width, height)` can be one of the other, resized."""
-  rounding = max(*size, *other)  # a resize rounds to whole pixels
-  return abs(size[0] * other[1] - size[1] * other[0]) < rounding
-
-
-def resized(intrinsics: np.ndarray, size: tuple[float, float],
-            full_size: tuple[int, int], place: str) -> np.ndarray:
-  """Intrinsics for a file of `full_size`, from those for an image of `size`.
-
-  Sizes are `(width, height)`; place: names the view. Raises `InputError` where the
-  sizes are of different shape, and so one was not resized to the other.
-  """
-  if min(size) < 1 or not same_shape(size, full_size):
-    raise InputError(f"{place}: w x h is {size[0]:g}x{size[1]:g}, but the images are "
-                     f"{full_size[0]}x{full_size[1]}; give the size that the focal "
-                     "length is for")
-  return cameras.scale_intrinsics(intrinsics, size, full_size)
-
-
 def read_capture(capture: Capture, wishes: Wishes) -> Scene:
   """The scene of a capture; only views that train or test are read.
 
@@ -166,21 +141,27 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
 
   _check_pairs(capture)
   canvas = Canvas.of(capture.paths, wishes.width, wishes.max_pixels)
-  for path, (width, height) in zip(capture.paths, canvas.full_sizes, strict=True):
+  for view, path in enumerate(capture.paths):
+    width, height = canvas.stored_size(view)
     if capture.size and (width, height) != capture.size:
       raise InputError(f"{path}: is {width}x{height} pixels, but the camera's images are "
                        f"{capture.size[0]}x{capture.size[1]}; all need one size")
-  intrinsics = canvas.intrinsics(capture.intrinsics)
+  poses, intrinsics = upright_cameras(
+      canvas, capture.paths, capture.places, capture.poses, capture.intrinsics,
+      capture.sizes, capture.size_from)
+  capture = dataclasses.replace(capture, poses=poses, intrinsics=intrinsics)
+  _check_view_angles(capture, canvas)
+  intrinsics = canvas.intrinsics(intrinsics)
   lens = intrinsics[:, cameras.PINHOLE:]
   if lens.shape[1] == lenses.BROWN and not lens.any():
     intrinsics = intrinsics[:, :cameras.PINHOLE]
   colour = canvas.read(capture.paths, images.read_rgba, images.resize_area)
   depth, semantic, instance = (
       canvas.read(files, read, images.resize_nearest,
-                  any_size=not capture.paired) if files else None
+                  any_size=not capture.paired, beside=True) if files else None
       for files, read in ((capture.depth, capture.read_depth),
-                          (capture.semantic, capture.read_labels),
-                          (capture.instance, images.read_labels)))
+                          (capture.semantic, Labels().read),
+                          (capture.instance, Labels().read)))
   filled = canvas.filled()
   mask = _mask(capture, canvas, intrinsics, filled)
   unbounded, (near, far, box) = _extent(capture, wishes, depth, train, intrinsics)
@@ -204,6 +185,28 @@ def _check_intrinsics(capture: Capture) -> None:
       listed = ", ".join(f"{value:g}" for value in row)
       raise InputError(f"{place}: fx, fy, cx, cy and the lens's terms are {listed}; no "
                        "camera has such, mend them")
+
+
+def _check_view_angles(capture: Capture, canvas: Canvas) -> None:
+  """Raises `InputError` where focal length or centre are no pixels of the photograph.
+
+  Most often they are shares of its size, of which a photograph of that many pixels sees
+  half of everything around.
+  """
+  widest = WIDEST_FISHEYE if capture.intrinsics.shape[1] == 8 else WIDEST
+  for row, place, size in zip(capture.intrinsics, capture.places, canvas.full_sizes,
+                              strict=True):
+    for axis, extent in enumerate(size):
+      half = extent / 2 / row[axis]
+      angle = 2 * (half if widest == WIDEST_FISHEYE else np.arctan(half))
+      if angle > widest:
+        raise InputError(f"{place}: f{'xy'[axis]} is {row[axis]:g}, with which {extent} "
+                         f"pixels see {np.degrees(angle):.0f} degrees; give the focal "
+                         "length in pixels of the photograph")
+    if min(size) > 4 and (np.abs(row[2:4]) <= 1).all():
+      raise InputError(f"{place}: cx, cy are {row[2]:g}, {row[3]:g}, a corner of the "
+                       f"photograph of {size[0]}x{size[1]}; give the principal point in "
+                       "pixels, counted from the upper left")
 
 
 def _check_pairs(capture: Capture) -> None:
@@ -241,7 +244,8 @@ def _mask(capture: Capture, canvas: Canvas, intrinsics: np.ndarray,
       by_lens = np.stack([seen[row.tobytes()] for row in intrinsics])
       mask = by_lens if mask is None else mask & by_lens
   if capture.mask:
-    white = canvas.read(capture.mask, _read_mask, images.resize_area)[..., 0] > 1 - 1e-4
+    white = canvas.read(capture.mask, _read_mask, images.resize_area,
+                        beside=True)[..., 0] > 1 - 1e-4
     for view, path in capture.mask.items():
       if not white[view].any():
         raise InputError(f"{path}: leaves no pixel of {capture.paths[view].name}; white "
@@ -253,7 +257,7 @@ def _mask(capture: Capture, canvas: Canvas, intrinsics: np.ndarray,
 
 def _read_mask(path: pathlib.Path) -> np.ndarray:
   """`[H, W, 1]` float32, 0 where the file is black and 1 elsewhere."""
-  return (images.read_labels(path) > 0).astype(np.float32)[..., None]
+  return (images.read_mask(path) > 0).astype(np.float32)[..., None]
 
 
 def _extent(capture: Capture, wishes: Wishes, depth: np.ndarray | None,

@@ -1,7 +1,8 @@
 """Captures with a COLMAP sparse model, binary or text, read by pycolmap.
 
     images/           the photographs; else input/, or smaller copies: images_2/, ...
-    sparse/0/         cameras.bin, images.bin, points3D.bin, or all three as .txt
+    sparse/0/         cameras.bin, images.bin, points3D.bin, or all three as .txt; the
+                      last may be missing
     sparse/1/         where COLMAP found no way to join them: the largest is read
 
 The model may also lie in sparse/ itself, in colmap/sparse/, in distorted/sparse/ (whose
@@ -23,18 +24,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.scenes import images
-from jnerf.scenes.formats import colmap_camera
+from jnerf.scenes.formats import colmap_camera, colmap_copy
 from jnerf.scenes.formats.capture import (
   Capture,
   Wishes,
-  path_below,
   present,
   read_capture,
-  resized,
 )
-from jnerf.scenes.formats.colmap_files import check_counts, is_model
+from jnerf.scenes.formats.colmap_files import check_counts, model_suffix
 from jnerf.scenes.formats.trajectory import FARTHEST
+from jnerf.scenes.named_files import path_below
 from jnerf.structs import Scene
 
 if TYPE_CHECKING:
@@ -98,14 +97,22 @@ def load_colmap(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene:
   kept, notes = present(paths, places, wishes.strict)
   model = model._replace(views=[model.views[i] for i in kept])
   paths, places = ([some[i] for i in kept] for some in (paths, places))
-  poses, intrinsics = _cameras(model, paths)
   which = f"the largest of {len(folders)}, with" if len(folders) > 1 else "with"
   return read_capture(Capture(
-      layout="COLMAP", root=root, paths=paths, places=places, poses=poses,
-      intrinsics=intrinsics, points=model.points if len(model.points) else None,
+      layout="COLMAP", root=root, paths=paths, places=places,
+      poses=np.stack([view.pose for view in model.views]), intrinsics=_intrinsics(model),
+      sizes=[(view.camera.width, view.camera.height) for view in model.views],
+      points=model.points if len(model.points) else None,
       notes=[f"model {model.folder.relative_to(root)} {which} {model.num_images} images "
              f"and {len(model.points)} sound points, poses turned to camera-to-world",
-             *notes]), wishes)
+             *_of_points(model), *notes]), wishes)
+
+
+def _of_points(model: Model) -> list[str]:
+  """A note where the model has no file of points."""
+  file = model.folder / f"points3D{model_suffix(model.folder)}"
+  note = f"no {file.name}, so the cameras tell how far to look"
+  return [] if file.is_file() else [note]
 
 
 def _models(root: pathlib.Path) -> tuple[list[pathlib.Path], Sequence[str]]:
@@ -113,7 +120,7 @@ def _models(root: pathlib.Path) -> tuple[list[pathlib.Path], Sequence[str]]:
   for place, image_folders in PLACES.items():
     folder = root / place
     inner = sorted(folder.glob("*/")) if place else []
-    models = [some for some in (folder, *inner) if is_model(some)]
+    models = [some for some in (folder, *inner) if model_suffix(some)]
     if models:
       return models, image_folders
   return [], ()
@@ -126,11 +133,15 @@ def _read_model(folder: pathlib.Path) -> Model:
   level = library.logging.minloglevel
   library.logging.minloglevel = int(library.logging.FATAL)  # what it throws says it all
   try:
-    found = library.Reconstruction(str(folder))
+    with colmap_copy.readable(folder) as (whole, names):
+      found = library.Reconstruction(str(whole))
     # Copies: what pycolmap hands out lives only as long as the whole.
-    views = [View(image.name, _pose(image), copy.copy(image.camera))
+    views = [View(names.get(image.image_id, image.name), _pose(image),
+                  copy.copy(image.camera))
              for image in found.images.values() if image.has_pose]
     points = _sound_points(found)
+  except InputError:
+    raise
   except Exception as error:  # whatever C++ threw, under whatever name
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     raise InputError(f"{folder}: pycolmap cannot read this model ({reason}); copy it "
@@ -190,26 +201,14 @@ def _paths(root: pathlib.Path, folders: Sequence[str], model: Model,
               found[0])
 
 
-def _cameras(model: Model, paths: Sequence[pathlib.Path],
-             ) -> tuple[np.ndarray, np.ndarray]:
-  """`(poses [V, 4, 4], intrinsics [V, 8 or 9])` of the upright photographs.
-
-  COLMAP passes EXIF orientation over, so its cameras are those of the stored pixels.
-  """
-  poses, rows = [], []
-  for view, path in zip(model.views, paths, strict=True):
+def _intrinsics(model: Model) -> np.ndarray:
+  """`[V, 8 or 9]` in pixels of the cameras' own sizes."""
+  rows = []
+  for view in model.views:
     place = model.place(view)
-    row = colmap_camera.intrinsics_of(view.camera, place)
-    orientation = images.orientation(path)
-    if orientation not in colmap_camera.TURNS:
-      raise InputError(f"{path}: its EXIF orientation {orientation} mirrors it, which no "
-                       "camera does; save it upright and run COLMAP on that")
-    row, pose, size = colmap_camera.upright(
-        row, view.pose, (view.camera.width, view.camera.height), orientation)
-    rows.append(resized(row, size, images.image_size(path), place))
-    poses.append(pose)
-    if len(row) != len(rows[0]):
+    rows.append(colmap_camera.intrinsics_of(view.camera, place))
+    if len(rows[-1]) != len(rows[0]):
       raise InputError(f"{place}: its camera is {view.camera.model.name}, that of "
                        f"{model.views[0].name!r} {model.views[0].camera.model.name}; a "
                        "scene has fisheye cameras only, or none")
-  return np.stack(poses), np.stack(rows)
+  return np.stack(rows)

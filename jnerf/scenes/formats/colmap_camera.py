@@ -1,4 +1,4 @@
-"""COLMAP's cameras: from their models to ours, and turned as their photographs are.
+"""COLMAP's cameras: from their models to ours.
 
 Both put the centre of the upper left pixel at (0.5, 0.5) and the image at z = 1 of
 axes x right, y down, z forward, and distort by OpenCV's formulas; COLMAP's simpler
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.geometry import lenses
 
 if TYPE_CHECKING:
   import pycolmap
@@ -21,9 +20,6 @@ BROWN = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 FISHEYE = ("OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE",
            "SIMPLE_FISHEYE", "FISHEYE")
 TERMS = {BROWN: ("k1", "k2", "p1", "p2", "k3"), FISHEYE: ("k1", "k2", "k3", "k4")}
-# Of the stored picture's x and y, what the upright one's are, by EXIF orientation.
-TURNS = {1: [[1, 0], [0, 1]], 3: [[-1, 0], [0, -1]], 6: [[0, -1], [1, 0]],
-         8: [[0, 1], [-1, 0]]}
 
 
 def intrinsics_of(camera: pycolmap.Camera, place: str) -> np.ndarray:
@@ -48,25 +44,3 @@ def intrinsics_of(camera: pycolmap.Camera, place: str) -> np.ndarray:
                      f"{camera.params_info} = {listed}; a focal length is above 0, all "
                      "else finite")
   return row
-
-
-def upright(intrinsics: np.ndarray, cam_to_world: np.ndarray, size: tuple[int, int],
-            orientation: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-  """`(intrinsics, cam_to_world, size)` of the camera of the upright photograph.
-
-  intrinsics: `[8 or 9]`, cam_to_world: `[4, 4]`, size: `(width, height)`, all of the
-    photograph as it is stored, which is how COLMAP reads it.
-  orientation: one of `TURNS`, which are turns of the camera about its axis.
-  """
-  turn = np.array(TURNS[orientation])
-  turned = intrinsics.copy()
-  turned[:2] = np.abs(turn) @ intrinsics[:2]
-  middle = np.array(size, np.float64) / 2
-  turned[2:4] = turn @ (intrinsics[2:4] - middle) + np.abs(turn) @ middle
-  if len(intrinsics) == 4 + lenses.BROWN:
-    # The tangential terms act as r^2 v + 2 (v . x) x with the vector v = (p2, p1).
-    turned[[7, 6]] = turn @ intrinsics[[7, 6]]
-  pose = cam_to_world.copy()
-  pose[:3, :2] = cam_to_world[:3, :2] @ turn.T
-  return turned, pose, size[::-1] if orientation >= 5 else size
-

@@ -19,24 +19,29 @@ import struct
 
 from jnerf.errors import InputError
 
-REQUIRED = ("cameras", "images", "points3D")
 # Numbers of parameters of COLMAP's camera models, by their ids in cameras.bin.
 NUM_PARAMS = (3, 4, 4, 5, 8, 8, 12, 5, 4, 5, 12, 16, 4, 5, 3, 4, 6, 2)
 
 
-def is_model(folder: pathlib.Path) -> bool:
-  """Whether `folder` holds a COLMAP model, in binary or as text."""
-  return any(all((folder / f"{name}{suffix}").is_file() for name in REQUIRED)
-             for suffix in (".bin", ".txt"))
+def model_suffix(folder: pathlib.Path) -> str | None:
+  """`.bin` or `.txt`, what a COLMAP model in `folder` is written as; None without one.
+
+  A model may lack its points, but one that has them goes before.
+  """
+  for names in (("cameras", "images", "points3D"), ("cameras", "images")):
+    for suffix in (".bin", ".txt"):
+      if all((folder / f"{name}{suffix}").is_file() for name in names):
+        return suffix
+  return None
 
 
 def check_counts(folder: pathlib.Path) -> None:
   """Raises `InputError` for a binary model with a file longer or shorter than it says."""
-  if not all((folder / f"{name}.bin").is_file() for name in REQUIRED):
+  if model_suffix(folder) != ".bin":
     return
   for name, walk in _WALKS.items():
     path = folder / f"{name}.bin"
-    if name in REQUIRED or path.is_file():  # COLMAP before 3.12 has no rigs and frames
+    if path.is_file():  # COLMAP before 3.12 has no rigs and frames
       _check(path, walk)
 
 

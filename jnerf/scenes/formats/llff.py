@@ -26,8 +26,7 @@ import numpy as np
 from jnerf.errors import InputError
 from jnerf.geometry.poses import face_one_way
 from jnerf.scenes import bounds as extents
-from jnerf.scenes import images
-from jnerf.scenes.formats.capture import Capture, Wishes, read_capture, resized
+from jnerf.scenes.formats.capture import Capture, Wishes, read_capture
 from jnerf.structs import Scene
 
 FILE = "poses_bounds.npy"
@@ -60,8 +59,9 @@ def load_llff(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene:
     wishes = dataclasses.replace(wishes, unbounded=not len(wishes.bounds))
   return read_capture(Capture(
       layout="LLFF", root=root, paths=paths, places=places, poses=poses,
-      intrinsics=np.stack([_intrinsics(*numbers, path, place) for numbers, path, place
-                           in zip(size_focal, paths, places, strict=True)]),
+      intrinsics=np.stack([[focal, focal, width / 2, height / 2]
+                           for height, width, focal in size_focal]),
+      sizes=[(width, height) for height, width, _ in size_focal],
       extent=seen_extent(poses, size_focal, depths, wishes.unbounded),
       notes=["poses turned from LLFF's to OpenCV axes",
              f"files in {paths[0].parent.name}/"]), wishes)
@@ -110,13 +110,6 @@ def _check(rows: np.ndarray, size_focal: np.ndarray, depths: np.ndarray,
     if not 1 / LARGEST < near < far:
       raise InputError(f"{place}: sees from depth {near:g} to {far:g}, where 0 < near < "
                        "far is needed; mend its last two numbers")
-
-
-def _intrinsics(height: float, width: float, focal: float, path: pathlib.Path,
-                place: str) -> np.ndarray:
-  """`[4]` for the file, which may be a smaller copy of the original."""
-  return resized(np.array([focal, focal, width / 2, height / 2]), (width, height),
-                 images.image_size(path), place)
 
 
 def seen_extent(poses: np.ndarray, size_focal: np.ndarray, depths: np.ndarray,

@@ -24,8 +24,9 @@ from jnerf.files import read_json_object
 from jnerf.geometry import cameras
 from jnerf.scenes import images
 from jnerf.scenes.formats import trajectory
-from jnerf.scenes.formats.capture import Capture, Wishes, present, read_capture, resized
+from jnerf.scenes.formats.capture import Capture, Wishes, present, read_capture
 from jnerf.scenes.formats.numbered import numbered_files
+from jnerf.scenes.formats.upright import stored_size
 from jnerf.structs import Scene
 
 FOLDER, TRAJECTORY, PARAMETERS = "results", "traj.txt", "cam_params.json"
@@ -55,20 +56,26 @@ def load_nice_slam(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene
   kept, notes = present(paths, places, wishes.strict)
   depth = numbered_files(root / FOLDER, ("depth",))
   depth = {view: depth[number] for view, number in enumerate(kept) if number in depth}
-  size = images.image_size(paths[kept[0]])
-  intrinsics, scale, origin = _camera(root, size)
+  size = stored_size(paths[kept[0]])
+  intrinsics, its_size, scale, origin = _camera(root, size)
   if depth:
     notes = [f"depth of {len(depth)} frames, {scale:g} to a metre", *notes]
   return read_capture(Capture(
       layout="NICE-SLAM", root=root, paths=[paths[number] for number in kept],
       places=[f"{places[number]} ({paths[number].name})" for number in kept],
-      poses=poses[kept], intrinsics=np.tile(intrinsics, (len(kept), 1)), size=size,
-      depth=depth, read_depth=functools.partial(images.read_depth, units_per_metre=scale),
+      poses=poses[kept], intrinsics=np.tile(intrinsics, (len(kept), 1)),
+      sizes=[its_size] * len(kept), size_from=f"w x h in {PARAMETERS}", size=size,
+      depth=depth,
+      read_depth=functools.partial(images.read_depth, units_per_metre=scale),
       notes=["poses camera-to-world with OpenCV axes", origin, *notes]), wishes)
 
 
-def _camera(root: pathlib.Path, size: tuple[int, int]) -> tuple[np.ndarray, float, str]:
-  """`([4] intrinsics of the images, depth units per metre, where these are from)`."""
+def _camera(root: pathlib.Path, size: tuple[int, int],
+            ) -> tuple[np.ndarray, tuple[float, float], float, str]:
+  """`([4] intrinsics, the size they are for, depth units per metre, where all is from)`.
+
+  size: of the images.
+  """
   for file in (root / PARAMETERS, root.resolve().parent / PARAMETERS):
     if file.is_file():
       camera, place = read_json_object(file).get("camera"), f"{file}: camera"
@@ -90,5 +97,4 @@ def _camera(root: pathlib.Path, size: tuple[int, int]) -> tuple[np.ndarray, floa
       above = "" if key in ("cx", "cy") else " above 0"
       raise InputError(f"{place}.{key} is {value!r}; give a finite number{above}")
   row = cameras.from_integer_centres([values[key] for key in ("fx", "fy", "cx", "cy")])
-  return (resized(row, (values["w"], values["h"]), size, place), float(values["scale"]),
-          origin)
+  return row, (values["w"], values["h"]), float(values["scale"]), origin

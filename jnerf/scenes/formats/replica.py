@@ -18,18 +18,18 @@ camera: an image of another size was resized, and must have the first one's shap
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 import dataclasses
 import pathlib
 
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.geometry import cameras
 from jnerf.scenes import images
 from jnerf.scenes.formats import replica_info, trajectory
-from jnerf.scenes.formats.capture import Capture, Wishes, read_capture, same_shape
+from jnerf.scenes.formats.capture import Capture, Wishes, read_capture
 from jnerf.scenes.formats.numbered import IMAGES, numbered_files
+from jnerf.scenes.formats.upright import stored_size
 from jnerf.structs import Scene
 
 IMAGE_FOLDER, TRAJECTORY = "rgb", "traj_w_c.txt"
@@ -57,31 +57,20 @@ def load_replica(path: str | pathlib.Path, wishes: Wishes = Wishes(), *,
   files = _files(root / IMAGE_FOLDER)
   poses, places = _poses(root / TRAJECTORY, files)
   paths = list(files.values())
-  intrinsics, origin = _intrinsics(info, paths, hfov)
+  size, upright = stored_size(paths[0]), images.image_size(paths[0])
+  size = upright if info.size == upright else size
+  intrinsics, origin = replica_info.intrinsics(info, size, hfov)
   layers = {folder: _partners(root / folder, files)
             for folder in LAYERS if (root / folder).is_dir()}
   scene = read_capture(Capture(
       layout="Replica", root=root, name=info.name, paths=paths, places=places,
-      poses=poses, intrinsics=intrinsics, test=info.test, paired=True,
+      poses=poses, intrinsics=np.tile(intrinsics, (len(paths), 1)),
+      sizes=[size] * len(paths), size_from=paths[0].name, test=info.test, paired=True,
       notes=["poses camera-to-world with OpenCV axes", origin,
              f"beside the images {', '.join(layers) or 'nothing'}"],
       **{LAYERS[folder]: partners for folder, partners in layers.items()}),
       dataclasses.replace(wishes, unbounded=False))  # a room has walls
   return scene.replace(class_names=_class_names(info.classes, scene.semantic))
-
-
-def _intrinsics(info: replica_info.Info, paths: Sequence[pathlib.Path], hfov: float,
-                ) -> tuple[np.ndarray, str]:
-  """`([V, 9] in pixels of the files, where they are from)`."""
-  sizes = [images.image_size(path) for path in paths]
-  row, origin = replica_info.intrinsics(info, sizes[0], hfov)
-  for path, (width, height) in zip(paths, sizes, strict=True):
-    if not same_shape((width, height), sizes[0]):
-      raise InputError(f"{path}: is {width}x{height} pixels, but {paths[0].name} is "
-                       f"{sizes[0][0]}x{sizes[0][1]}; all images by one camera need one "
-                       "shape")
-  rows = [cameras.scale_intrinsics(row, sizes[0], size) for size in sizes]
-  return np.stack(rows), origin
 
 
 def _files(folder: pathlib.Path) -> dict[int, pathlib.Path]:

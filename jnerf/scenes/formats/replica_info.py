@@ -43,6 +43,7 @@ def read_info(path: pathlib.Path) -> Info:
     raw = read_json_object(path)
   except FileNotFoundError:
     return Info(path)
+  raw = {key: value for key, value in raw.items() if value is not None}
   focal = _numbers(path, raw, ("fx", "fy", "cx", "cy"), (int, float))
   if focal and not (all(abs(x) < LARGEST for x in focal) and min(focal[:2]) > 0):
     raise InputError(f"{path}: fx, fy, cx, cy are {_listed(focal)}; give finite numbers "

@@ -34,6 +34,7 @@ from jnerf.scenes.formats import scannet_labels
 from jnerf.scenes.formats.capture import Capture, Wishes, read_capture
 from jnerf.scenes.formats.numbered import numbered_files
 from jnerf.scenes.formats.registration import registered
+from jnerf.scenes.formats.upright import stored_size
 from jnerf.structs import Scene
 
 FOLDERS = ("color", "pose", "intrinsic")
@@ -67,7 +68,7 @@ def load_scannet(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene:
   numbers, poses = np.array(numbers)[tracked].tolist(), poses[tracked]
 
   paths = [found["color"][number] for number in numbers]
-  size = images.image_size(paths[0])
+  size = stored_size(paths[0])
   camera = _camera(root, "color", size)
   layers, layer_notes = _labels(root, numbers)
   depth = _of(numbers, found.get("depth", {}))
@@ -88,7 +89,7 @@ def read_matrix(path: pathlib.Path) -> np.ndarray:
   """`[4, 4]` float64 of a text file with 16 numbers, finite or not."""
   try:
     # What Windows prints for -inf; the exporter ran there too.
-    words = path.read_text(encoding="utf-8").replace("-1.#INF", "-inf").split()
+    words = path.read_text(encoding="utf-8-sig").replace("-1.#INF", "-inf").split()
   except (OSError, UnicodeDecodeError) as error:
     raise InputError(f"{path}: cannot be read ({error}); it must hold a 4x4 matrix"
                      ) from None

@@ -23,7 +23,7 @@ def read_trajectory(path: str | pathlib.Path) -> tuple[np.ndarray, list[str]]:
   16 numbers; whether the matrices are poses is for `check_rigid` to say.
   """
   try:
-    lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    lines = pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()
   except (OSError, UnicodeDecodeError) as error:
     raise InputError(f"{path}: cannot be read ({error}); it must hold one flattened "
                      "4x4 camera-to-world pose per line") from None

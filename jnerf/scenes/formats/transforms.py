@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
-import os
 import pathlib
 from typing import Any
 
@@ -30,23 +29,26 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.files import read_json_object
+from jnerf.geometry.poses import focus_point
 from jnerf.scenes import images
 from jnerf.scenes.formats.capture import (
   Capture,
   Wishes,
-  path_below,
   present,
   read_capture,
 )
+from jnerf.scenes.formats.split_lists import split_by_lists
 from jnerf.scenes.formats.transforms_camera import intrinsics_of, number
+from jnerf.scenes.formats.upright import stored_size
+from jnerf.scenes.named_files import SUFFIXES, path_below
 from jnerf.structs import Scene
 
 FILE = "transforms.json"
 DEPTH_UNIT = "depth_unit_scale_factor"
 SPLIT_FILES = {split: f"transforms_{split}.json" for split in ("train", "val", "test")}
-SUFFIXES = ("", ".png", ".jpg", ".jpeg")  # Blender's files leave the suffix out
-# The scenes of NeRF's Blender set lie in this box and are seen from this far.
-BLENDER_EXTENT = 2.0, 6.0, np.array([[-1.5] * 3, [1.5] * 3])
+# The scenes of NeRF's Blender set lie in this box around the origin, and are seen from
+# about this far, between near and far.
+BLENDER_DISTANCE, BLENDER_NEAR, BLENDER_FAR, BLENDER_BOX = 4.0, 2.0, 6.0, 1.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,35 +85,69 @@ def load_transforms(path: str | pathlib.Path, wishes: Wishes = Wishes(), *,
   blender: whether it is one file a split, of a scene in Blender's usual box.
   """
   root = pathlib.Path(path)
-  frames = _split_files(root) if blender else _one_file(root)
+  frames, of_lists = (
+      (_split_files(root), []) if blender else _one_file(root, wishes.strict))
   kept, notes = present([frame.path for frame in frames],
                         [frame.place for frame in frames], wishes.strict)
+  notes = [*of_lists, *notes]
+  splits = {frame.split for frame in frames}
   frames = [frames[i] for i in kept]
+  gone = sorted(splits - {frame.split for frame in frames})
+  if gone:
+    notes.append(f"no {gone[0]} frame has its image, so others do")
   depth, unit = dict(_named_files(root, frames, "depth_file_path")), _depth_unit(frames)
   if depth:
     notes = [f"depth in units of {unit:g}" if unit else
              "depth in millimetres, in metres where of floats", *notes]
+  intrinsics, sizes = _intrinsics(frames)
+  poses = np.stack([frame.pose for frame in frames])
+  extent, note = blender_extent(poses) if blender else (None, "")
   return read_capture(Capture(
       layout="Blender" if blender else "nerfstudio", root=root,
       paths=[frame.path for frame in frames], places=[frame.place for frame in frames],
-      poses=np.stack([frame.pose for frame in frames]), intrinsics=_intrinsics(frames),
-      split=[frame.split for frame in frames], depth=depth,
+      poses=poses, intrinsics=intrinsics,
+      sizes=sizes, split=[frame.split for frame in frames], depth=depth,
       read_depth=functools.partial(
           images.read_depth, units_per_metre=1 / unit if unit else None),
       mask=dict(_named_files(root, frames, "mask_path")),
-      extent=BLENDER_EXTENT if blender else None,
-      notes=["poses camera-to-world turned from OpenGL to OpenCV axes", *notes]), wishes)
+      extent=extent,
+      notes=["poses camera-to-world turned from OpenGL to OpenCV axes", *notes,
+             *([note] if note else [])]), wishes)
 
 
-def _intrinsics(frames: Sequence[Frame]) -> np.ndarray:
-  """`[V, 8 or 9]`, in pixels of the frames' files."""
-  rows = [intrinsics_of(frame.camera, images.image_size(frame.path), frame.place)
-          for frame in frames]
+def blender_extent(poses: np.ndarray):
+  """`((near, far, bounds [2, 3]) or None, note)` of cameras `[V, 4, 4]` around an object.
+
+  That of NeRF's scenes where the cameras stand as theirs do, else the same in proportion
+  to their distance from what they look at. None, for the cameras to tell, where that is
+  no one point.
+  """
+  centres = poses[:, :3, 3]
+  focus = focus_point(poses)
+  if focus is None:
+    return None, "cameras look at no one point, so they tell near, far and the box"
+  away = np.abs(np.linalg.norm(centres, axis=1) - BLENDER_DISTANCE)
+  if (np.abs(focus) < BLENDER_BOX).all() and (  # and the box lies between near and far
+      away <= BLENDER_DISTANCE - BLENDER_BOX - BLENDER_NEAR).all():
+    return (BLENDER_NEAR, BLENDER_FAR, BLENDER_BOX * np.array([[-1.0] * 3, [1] * 3])), ""
+  distance = np.linalg.norm(centres - focus[None], axis=1)
+  scale = np.median(distance) / BLENDER_DISTANCE
+  box = np.stack([focus - BLENDER_BOX * scale, focus + BLENDER_BOX * scale])
+  return ((BLENDER_NEAR / BLENDER_DISTANCE * distance.min(),
+           BLENDER_FAR / BLENDER_DISTANCE * distance.max(), box),
+          f"near, far and box from the cameras' distance, {scale:.3g} times that in "
+          "NeRF's scenes")
+
+
+def _intrinsics(frames: Sequence[Frame]) -> tuple[np.ndarray, Sequence]:
+  """`([V, 8 or 9], the V sizes that they are for)`."""
+  rows, sizes = zip(*(intrinsics_of(frame.camera, stored_size(frame.path), frame.place)
+                      for frame in frames), strict=True)
   odd = next((i for i, row in enumerate(rows) if len(row) != len(rows[0])), None)
   if odd is not None:
     raise InputError(f"{frames[odd].place}: camera_model is another than "
                      "frames[0]'s; a scene has fisheye cameras only, or none")
-  return np.stack(rows)
+  return np.stack(rows), sizes
 
 
 def _depth_unit(frames: Sequence[Frame]) -> float | None:
@@ -125,22 +161,21 @@ def _depth_unit(frames: Sequence[Frame]) -> float | None:
   return units[0]
 
 
-def _one_file(root: pathlib.Path) -> list[Frame]:
-  """The frames of transforms.json; where it names a split, those in it."""
+def _one_file(root: pathlib.Path, strict: bool) -> tuple[list[Frame], list[str]]:
+  """`(frames of transforms.json, where it names a split those in it; notes)`."""
   file = root / FILE
-  raw = read_json_object(file)
+  raw = _given(read_json_object(file))
   train, val, test = (_filenames(file, raw, f"{split}_filenames")
                       for split in ("train", "val", "test"))
-  frames, test = _frames(file, raw), test or val
-  if not train and not test:
-    return frames
-
-  def split_of(frame):
-    name = os.path.relpath(frame.path, root)
-    return "test" if name in test else "train" if name in train or not train else None
-
-  return [dataclasses.replace(frame, split=split) for frame in frames
-          if (split := split_of(frame))]
+  frames = _frames(file, raw)
+  if not train and not test and not val:
+    return frames, []
+  held_out = "test_filenames" if test else "val_filenames"
+  splits, notes = split_by_lists(
+      [frame.path.relative_to(root).as_posix() for frame in frames], train, test or val,
+      {"train": f"{file}: train_filenames", "test": f"{file}: {held_out}"}, strict)
+  return [dataclasses.replace(frame, split=split)
+          for frame, split in zip(frames, splits, strict=True) if split], notes
 
 
 def _split_files(root: pathlib.Path) -> list[Frame]:
@@ -158,7 +193,7 @@ def _frames(file: pathlib.Path, raw: Mapping[str, Any]) -> list[Frame]:
   entries = raw.get("frames")
   if not isinstance(entries, list) or not entries:
     raise InputError(f"{file}: frames must be a list of at least one frame")
-  shared = {key: value for key, value in raw.items() if key != "frames"}
+  shared = _given({key: value for key, value in raw.items() if key != "frames"})
   frames, seen = [], {}
   for i, entry in enumerate(entries):
     place = f"{file}: frames[{i}]"
@@ -170,15 +205,18 @@ def _frames(file: pathlib.Path, raw: Mapping[str, Any]) -> list[Frame]:
       raise InputError(f"{place}: has the same file_path as frames[{first}], "
                        f"{entry['file_path']!r}; keep one")
     frames.append(Frame(path, "", _pose(entry.get("transform_matrix"), place),
-                        shared | entry, place))
+                        shared | _given(entry), place))
   return frames
 
 
+def _given(entry: Mapping[str, Any]) -> dict[str, Any]:
+  """What of an entry is given: some exporters write null where there is nothing."""
+  return {key: value for key, value in entry.items() if value is not None}
+
+
 def _image_below(root: pathlib.Path, name: Any, key: str, place: str) -> pathlib.Path:
-  """As `path_below`, with the suffix that `name` may lack."""
-  path = path_below(root, name, key, place)
-  return next((found for suffix in SUFFIXES
-               if (found := path.with_name(path.name + suffix)).is_file()), path)
+  """As `path_below`; Blender's files leave the suffix out."""
+  return path_below(root, name, key, place, ("", *SUFFIXES))
 
 
 def _pose(matrix: Any, place: str) -> np.ndarray:
@@ -202,8 +240,8 @@ def _named_files(root: pathlib.Path, frames: Sequence[Frame], key: str,
       yield i, _image_below(root, frame.camera[key], key, frame.place)
 
 
-def _filenames(file: pathlib.Path, raw: Mapping[str, Any], key: str) -> set[str]:
+def _filenames(file: pathlib.Path, raw: Mapping[str, Any], key: str) -> list[str]:
   names = raw.get(key, [])
   if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
     raise InputError(f"{file}: {key} must be a list of file paths")
-  return {os.path.normpath(name) for name in names}
+  return names

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.scenes.formats.capture import resized
 
 MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 FISHEYE = "OPENCV_FISHEYE"
@@ -25,14 +24,14 @@ FISHEYE_TERMS = ("k1", "k2", "k3", "k4")
 
 
 def intrinsics_of(camera: Mapping[str, Any], full_size: tuple[int, int],
-                  place: str) -> np.ndarray:
-  """`[9]` intrinsics, or `[8]` of a fisheye, for an image of `full_size` (width, height).
+                  place: str) -> tuple[np.ndarray, tuple[float, float]]:
+  """`([9] intrinsics, or [8] of a fisheye, the (width, height) that they are for)`.
 
   camera: the keys above, others are passed over; place: names the frame in messages.
-  An image that was resized since gets intrinsics resized with it.
+  full_size: of the image, which has that size where none is given.
 
-  Raises `InputError` for a value that is no use, a camera model that rays cannot
-  follow, and a size of another shape than the image's.
+  Raises `InputError` for a value that is no use, and a camera model that rays cannot
+  follow.
   """
   model = camera.get("camera_model", "OPENCV")
   fisheye = model == FISHEYE or camera.get("is_fisheye") is True
@@ -49,7 +48,7 @@ def intrinsics_of(camera: Mapping[str, Any], full_size: tuple[int, int],
             for key, extent in zip(("cx", "cy"), size, strict=True)]
   terms = FISHEYE_TERMS if fisheye else DISTORTION
   lens = [number(camera, key, place, 0.0) for key in terms]
-  return resized([focal_x, focal_y, *centre, *lens], size, full_size, place)
+  return np.array([focal_x, focal_y, *centre, *lens]), size
 
 
 def _focal(camera: Mapping[str, Any], axis: str, extent: float, place: str) -> float:
