@@ -1,6 +1,7 @@
 """What a training step sees: training views only, the same on host and device."""
 
 import functools
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 import tiny_replica
 
+from jnerf.errors import InputError
 from jnerf.geometry import cameras, patch_grids
-from jnerf.scenes import pixels
+from jnerf.scenes import long_lists, pixels
+from jnerf.scenes.drawable import Drawable
 from jnerf.scenes.formats import replica
 from jnerf.structs import FeatureMaps
 
@@ -145,7 +148,7 @@ def test_masked_pixels_are_never_drawn_and_all_others_equally(scene, as_on_devic
 def test_a_batch_of_few_views_has_equal_shares_of_each(masked):
   shape = (9, 4, 5)
   mask = np.random.default_rng(0).random(shape) < 0.4
-  drawable = np.flatnonzero(mask).astype(np.int32) if masked else None
+  drawable = Drawable.of(mask) if masked else None
   draw = jax.jit(functools.partial(pixels.draw_pixels, num=64, shape=shape, num_views=4))
   seen = np.zeros(shape, int)
   for key in jax.random.split(jax.random.key(0), 300):
@@ -158,6 +161,90 @@ def test_a_batch_of_few_views_has_equal_shares_of_each(masked):
   np.testing.assert_allclose(per_view, 1 / 9, atol=0.03)
   share = seen / seen.sum((1, 2), keepdims=True) * allowed.sum((1, 2), keepdims=True)
   assert np.abs(share[allowed] - 1).max() < 0.5  # evenly within a view
+
+
+HUGE = (1100, 1080, 1920)  # more pixels than 32 bits count
+
+
+def test_draws_are_what_they_were_when_pixels_had_one_number():
+  """For a key: resumed runs and tables of results rest on it."""
+  mask = np.random.default_rng(0).random((9, 4, 5)) < 0.4
+  numbers, key = jnp.asarray(np.flatnonzero(mask)), jax.random.key(5)
+  drawn = pixels.draw_pixels(key, 64, mask.shape, Drawable.of(mask))
+  chosen = jax.random.randint(key, (64,), 0, len(numbers))
+  np.testing.assert_array_equal(
+      drawn, np.stack(np.unravel_index(numbers[chosen], mask.shape), axis=-1))
+  drawn = pixels.draw_pixels(key, 64, mask.shape, Drawable.of(mask), num_views=4)
+  view_key, pixel_key = jax.random.split(key)
+  view = jnp.repeat(jax.random.randint(view_key, (4,), 0, 9), 16)
+  first, end = jnp.searchsorted(numbers, jnp.stack([view, view + 1]) * 20)
+  chosen = jax.random.randint(pixel_key, (64,), first, end)
+  np.testing.assert_array_equal(
+      drawn, np.stack(np.unravel_index(numbers[chosen], mask.shape), axis=-1))
+
+
+@pytest.mark.parametrize("num_views", [0, 4])
+def test_masks_of_more_pixels_than_32_bits_count(num_views):
+  inside = np.array([0, 5 * 1920 + 7, 1080 * 1920 - 1], np.int32)
+  drawable = Drawable.of_views([inside[:0] if view == 3 else inside
+                                for view in range(HUGE[0])])
+  assert len(drawable) == 3 * (HUGE[0] - 1)
+  draw = functools.partial(pixels.draw_pixels, num=4000, shape=HUGE, num_views=num_views)
+  drawn = np.asarray(jax.jit(draw)(jax.random.key(0), drawable=drawable))
+  np.testing.assert_array_equal(drawn, draw(jax.random.key(0), drawable=drawable))
+  assert {tuple(pair) for pair in drawn[:, 1:].tolist()} == {
+      (0, 0), (5, 7), (1079, 1919)}
+  assert not (drawn[:, 0] == 3).any()  # which has none
+  assert len(np.unique(drawn[:, 0])) == (num_views or pytest.approx(1067, abs=40))
+
+
+def test_lists_too_long_to_count_are_drawn_evenly(monkeypatch):
+  """As lists of more than 2^31 numbers are, were 32 bits fewer."""
+  monkeypatch.setattr(long_lists, "LONGEST", 100)
+  monkeypatch.setattr(long_lists, "BLOCK", 16)
+  mask = np.random.default_rng(0).random((9, 7, 8)) < 0.4
+  mask[2] = False
+  drawable = Drawable.of(mask)
+  assert drawable.pixels.shape == (-(-mask.sum() // 16), 16)
+  drawn = np.asarray(pixels.draw_pixels(jax.random.key(0), 30_000, mask.shape, drawable))
+  counts = np.bincount(np.ravel_multi_index(drawn.T, mask.shape), minlength=mask.size)
+  assert not counts[~mask.reshape(-1)].any()
+  mean = 30_000 / mask.sum()
+  assert np.abs(counts[mask.reshape(-1)] - mean).max() < 6 * np.sqrt(mean)
+  for view in range(9):
+    np.testing.assert_array_equal(drawable.of_view(view), np.flatnonzero(mask[view]))
+
+
+def test_masks_that_leave_nothing_end_in_one_line(scene):
+  with pytest.raises(InputError, match="masks leave no pixel"):
+    pixels.pixel_data(scene.replace(mask=np.zeros(scene.images.shape[:3], bool)))
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_random_pixels_are_those_of_a_list_of_all(scene, masked):
+  mask = np.random.default_rng(0).random(scene.images.shape[:3]) < 0.3
+  chosen = pixels.random_pixels(scene.replace(mask=mask if masked else None), 40, seed=3)
+  allowed = mask[scene.train] if masked else np.ones((5, 8, 12), bool)
+  view, row, column = np.unravel_index(np.random.default_rng(3).choice(
+      np.flatnonzero(allowed), 40, replace=False), allowed.shape)
+  np.testing.assert_array_equal(
+      chosen, np.stack([scene.train[view], row, column], axis=1))
+  few = pixels.random_pixels(scene.replace(mask=mask if masked else None), 10**6, seed=3)
+  assert len(few) == len(np.unique(few, axis=0)) == allowed.sum()
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_random_pixels_take_no_memory_for_all_pixels(scene, masked):
+  shape = (200, 540, 960)
+  many = scene.replace(
+      images=np.broadcast_to(np.float32(0), (*shape, 3)), train=np.arange(200),
+      mask=np.broadcast_to(np.arange(960) % 3 > 0, shape) if masked else None)
+  tracemalloc.start()
+  chosen = pixels.random_pixels(many, 1000, seed=0)
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert chosen.shape == (1000, 3) and peak < 10e6  # a number of each takes 829e6 bytes
+  assert not masked or (chosen[:, 2] % 3 > 0).all()
 
 
 def test_draw_runs_under_jit_and_scan(scene):

@@ -15,6 +15,7 @@ import numpy as np
 
 from jnerf.geometry import cameras, patch_grids
 from jnerf.scenes import strata as strata_lib
+from jnerf.scenes.drawable import Drawable
 from jnerf.structs import Array, Batch, FeatureMaps, Scene
 
 
@@ -34,8 +35,7 @@ class PixelData:
     the features; or None.
   regions: `[V, h', w']` int32 the region of every block of pixels, or None.
   segments: `[V, H, W]` int32 hints as in `hints.read_hints`, or None.
-  drawable: `[M]` int32 row-major numbers of the pixels that the masks leave, or None
-    where all may be drawn.
+  drawable: the pixels that the masks leave, or None where all may be drawn.
   strata: how contrasted pixels are drawn, or None: as all others.
   near, far: distances along every ray.
   """
@@ -54,7 +54,7 @@ class PixelData:
   normals: Array | None = None
   regions: Array | None = None
   segments: Array | None = None
-  drawable: Array | None = None
+  drawable: Drawable | None = None
   strata: strata_lib.Strata | None = None
 
   @property
@@ -92,12 +92,11 @@ def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
       labels=scene.semantic[views] if with_labels else None,
       alpha=None if scene.alpha is None else scene.alpha[views], distance=distance,
       segments=None if segments is None else segments[views],
-      drawable=None if scene.mask is None else np.flatnonzero(
-          scene.mask[views]).astype(np.int32))
+      drawable=None if scene.mask is None else Drawable.of(scene.mask[views]))
 
 
 def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int],
-                drawable=None, num_views: int = 0,
+                drawable: Drawable | None = None, num_views: int = 0,
                 strata: strata_lib.Strata | None = None) -> jax.Array:
   """`[num, 3]` int32 (view, row, column), uniform with replacement.
 
@@ -110,28 +109,28 @@ def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int],
     key, strata_key = jax.random.split(key)
     drawn = draw_pixels(key, num, shape, drawable, num_views)
     balanced = strata_lib.draw(strata_key, -(-num // strata.every), strata)
-    return drawn.at[::strata.every].set(
-        jnp.stack(jnp.unravel_index(balanced, shape), axis=-1).astype(jnp.int32))
+    return drawn.at[::strata.every].set(_triples(*balanced, shape))
   if num_views:
     return _draw_from_views(key, num, shape, drawable, num_views)
   if drawable is not None:
-    chosen = jax.random.randint(key, (num,), 0, drawable.shape[0])
-    return jnp.stack(jnp.unravel_index(jnp.asarray(drawable[chosen]), shape), axis=-1)
+    return _triples(*drawable.draw(key, num), shape)
   return jax.random.randint(key, (num, 3), 0, jnp.array(shape, jnp.int32)[None],
                             dtype=jnp.int32)
 
 
 def _draw_from_views(key, num, shape, drawable, num_views) -> jax.Array:
   view_key, pixel_key = jax.random.split(key)
-  views = jax.random.randint(view_key, (num_views,), 0, shape[0])
+  available = shape[0] if drawable is None else len(drawable.views)
+  views = jax.random.randint(view_key, (num_views,), 0, available)
   view = views[jnp.arange(num) * num_views // num]
-  per_view = shape[1] * shape[2]
-  if drawable is None:
-    inside = jax.random.randint(pixel_key, (num,), 0, per_view)
-  else:  # it is sorted, so a view's pixels lie side by side in it
-    first, end = jnp.searchsorted(drawable, jnp.stack([view, view + 1]) * per_view)
-    chosen = jax.random.randint(pixel_key, (num,), first, end)
-    inside = jnp.asarray(drawable)[chosen] - view * per_view
+  if drawable is not None:
+    return _triples(*drawable.draw_of_views(pixel_key, view), shape)
+  inside = jax.random.randint(pixel_key, (num,), 0, shape[1] * shape[2])
+  return _triples(view, inside, shape)
+
+
+def _triples(view, inside, shape) -> jax.Array:
+  """`[N, 3]` int32 (view, row, column) from row-major numbers inside views."""
   return jnp.stack([view, inside // shape[2], inside % shape[2]], -1).astype(jnp.int32)
 
 
@@ -178,10 +177,15 @@ def random_pixels(scene: Scene, num: int, seed: int) -> np.ndarray:
 
   None where the scene's mask leaves pixels out.
   """
-  shape = (len(scene.train), *scene.images.shape[1:3])
-  free = (np.arange(np.prod(shape)) if scene.mask is None
-          else np.flatnonzero(scene.mask[scene.train]))
+  height, width = scene.images.shape[1:3]
+  counts = [height * width if scene.mask is None else np.count_nonzero(scene.mask[view])
+            for view in scene.train]
+  ends = np.cumsum(counts, dtype=np.int64)
   rng = np.random.default_rng(seed)
-  chosen = rng.choice(free, min(num, len(free)), replace=False)
-  view, row, column = np.unravel_index(chosen, shape)
-  return np.stack([scene.train[view], row, column], axis=1)
+  chosen = rng.choice(ends[-1], min(num, ends[-1]), replace=False)
+  view = np.searchsorted(ends, chosen, side="right")
+  inside = chosen - (ends - counts)[view]
+  for i in np.unique(view) if scene.mask is not None else ():
+    free = np.flatnonzero(scene.mask[scene.train[i]])
+    inside[view == i] = free[inside[view == i]]
+  return np.stack([scene.train[view], inside // width, inside % width], axis=1)
