@@ -383,3 +383,62 @@ def test_random_damage_either_loads_or_ends_in_one_line(tmp_path, binary):
     file.write_bytes(whole)
   assert refused > 30
   assert len(colmap.load_colmap(root).frames) == 3
+
+
+def named(folder, names):
+  """Writes a text model of photographs with these names; its `[V, 4, 4]` poses."""
+  poses = tiny_transforms.poses(len(names))
+  model = tiny.reconstruction(tiny.names(len(names)))
+  tiny.store(folder / "sparse" / "0", model, binary=False)
+  file = folder / "sparse" / "0" / "images.txt"
+  text = file.read_text()
+  for old, new in zip(tiny.names(len(names)), names, strict=True):
+    text = text.replace(old, new)
+  file.write_text(text)
+  tiny.photos(folder / "images", names)
+  return poses
+
+
+@pytest.mark.parametrize("names", [
+    [f"IMG {i} (402).png" for i in range(4)], [f"{i:04} (copy).png" for i in range(4)],
+    ["a b/1.png", "a b/2 .png", "plain.png", "ä  ö.png"]])
+def test_names_with_spaces_in_a_text_model(tmp_path, names):
+  poses = named(tmp_path, names)
+  scene = colmap.load_colmap(tmp_path)
+  order = [names.index(str(pathlib.Path(file).relative_to(tmp_path / "images")))
+           for file in scene.files]
+  assert sorted(order) == [0, 1, 2, 3]
+  np.testing.assert_allclose(scene.cam_to_world, poses[order], atol=1e-9)
+  assert "5 sound points" in scene.source
+
+
+def test_image_lines_without_their_second_lines_are_not_read_by_halves(tmp_path):
+  named(tmp_path, [f"{i}.png" for i in range(4)])
+  file = tmp_path / "sparse" / "0" / "images.txt"
+  lines = [line for line in file.read_text().splitlines() if line.endswith(".png")]
+  file.write_text("\n".join(lines) + "\n")
+  assert "images.txt line 2: cannot read this as image points" in complaint(tmp_path)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_model_without_its_points(tmp_path, binary):
+  root = tiny.write(tmp_path / "cap", binary=binary)
+  file = root / "sparse" / "0" / f"points3D{'.bin' if binary else '.txt'}"
+  file.unlink()
+  file.with_suffix(".ply").write_text("ply\n")
+  scene = colmap.load_colmap(root)
+  np.testing.assert_allclose(scene.cam_to_world, tiny_transforms.poses(6), atol=1e-9)
+  assert f"no {file.name}, so the cameras tell" in scene.source and scene.unbounded
+  tiny.store(root / "sparse" / "0", tiny.reconstruction(tiny.names(6)), not binary)
+  assert "5 sound points" in colmap.load_colmap(root).source  # the whole one goes before
+
+
+def test_text_with_a_byte_order_mark_and_other_case(tmp_path):
+  root = tiny.by_hand(tmp_path / "cap")
+  plain = colmap.load_colmap(root)
+  for file in (root / "sparse").iterdir():
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+  (root / "images" / "walk").rename(root / "images" / "Walk")
+  scene = colmap.load_colmap(root)
+  assert scene.frames == plain.frames
+  np.testing.assert_array_equal(scene.cam_to_world, plain.cam_to_world)

@@ -1,5 +1,7 @@
 """Photographs of several sizes in one array."""
 
+import tracemalloc
+
 import numpy as np
 from PIL import Image
 import pytest
@@ -40,6 +42,37 @@ def test_each_picture_lies_at_the_top_left_at_one_scale(paths):
   row = np.array([20.0, 21.0, 11.0, 9.0])
   np.testing.assert_allclose(canvas.intrinsics(np.stack([row] * 3)),
                              np.stack([row / 2] * 3))
+
+
+def test_colour_is_held_once_and_opacity_only_where_there_is_any(tmp_path):
+  root = tmp_path / "cap"
+  (root / "images").mkdir(parents=True)
+  for i in range(24):
+    Image.new("RGB", (96, 64), (10 * i, 0, 0)).save(root / "images" / f"{i:02}.png")
+  camera = {"fl_x": 80.0, "w": 96, "h": 64}
+  tiny.store(root, {**camera, "frames": [
+      {"file_path": f"images/{i:02}.png", "transform_matrix": tiny.opengl(pose)}
+      for i, pose in enumerate(tiny.poses(24))]})
+  transforms.load_transforms(root)  # what is imported or kept once is not counted
+  tracemalloc.start()
+  scene = transforms.load_transforms(root)
+  kept, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert scene.images.flags.c_contiguous and scene.images.base is None
+  assert kept < 1.1 * scene.images.nbytes and peak < 1.45 * scene.images.nbytes
+  Image.new("RGBA", (96, 64), (200, 0, 0, 51)).save(root / "images" / "20.png")
+  scene = transforms.load_transforms(root)
+  np.testing.assert_allclose(scene.alpha[:, 5, 5], [1] * 20 + [0.2] + [1] * 3, rtol=1e-6)
+
+
+def test_opacity_beside_a_smaller_picture_is_none(paths):
+  Image.new("RGBA", (12, 16), (9, 9, 9, 0)).save(paths[1])
+  canvas = stacks.Canvas.of(paths[:2], width=0, max_pixels=0)
+  _, alpha = canvas.read_photographs(paths[:2])
+  assert (alpha[0] == 1).all() and not alpha[1].any()
+  canvas = stacks.Canvas.of(paths[::-1], width=0, max_pixels=0)
+  _, alpha = canvas.read_photographs(paths[::-1])
+  assert (alpha[0, :8] == 1).all() and not alpha[0, 8:].any()
 
 
 def test_files_of_one_size_need_no_mask(paths):

@@ -12,6 +12,7 @@ import pathlib
 import numpy as np
 
 from jnerf.errors import InputError
+from jnerf.geometry import turns
 from jnerf.scenes import images, stacks
 from jnerf.scenes.frame_names import frame_key
 from jnerf.structs import Scene
@@ -38,7 +39,7 @@ def read_hints(path: str | pathlib.Path, scene: Scene) -> np.ndarray:
     if file is None:
       continue
     width, height = stacks.picture_size(scene, view)
-    ids = images.read_labels(file)
+    ids = _upright(images.read_labels(file), file, scene, view)
     if abs(ids.shape[1] * height - ids.shape[0] * width) > max(ids.shape):
       raise InputError(f"{file}: is {ids.shape[1]}x{ids.shape[0]} pixels, of another "
                        f"shape than the photograph ({width}x{height} as read); save "
@@ -52,3 +53,21 @@ def read_hints(path: str | pathlib.Path, scene: Scene) -> np.ndarray:
     raise InputError(f"shape.hints={path}: no file is named after a frame, such as "
                      f"{scene.frames[0]}{SUFFIX}; name them so")
   return segments
+
+
+def _upright(ids: np.ndarray, file: pathlib.Path, scene: Scene, view: int) -> np.ndarray:
+  """Segments the way up the photograph is read, where tools passed its EXIF over.
+
+  Some do and some do not; only the shape tells, and where it does not, `InputError`.
+  """
+  orientation = images.orientation(scene.files[view]) if scene.files else 1
+  if orientation == 1 or images.orientation(file) != 1:
+    return ids
+  size = stacks.picture_size(scene, view)
+  is_upright, is_stored = (stacks.same_shape(ids.shape[::-1], some) for some in (
+      size, turns.upright_size(size, orientation)))
+  if is_upright and is_stored:
+    raise InputError(f"{scene.files[view]}: its EXIF orientation is {orientation}, and "
+                     f"which way up {file} is cannot be told; save both upright, without "
+                     "orientation")
+  return turns.upright_picture(ids, orientation) if is_stored else ids

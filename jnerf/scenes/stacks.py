@@ -87,6 +87,30 @@ class Canvas:
       stack[view, :height, :width] = small
     return stack
 
+  def read_photographs(self, paths: Sequence[pathlib.Path],
+                       ) -> tuple[np.ndarray, np.ndarray | None]:
+    """`([V, H, W, 3] colour over black, [V, H, W] opacity)`, None where all is opaque.
+
+    Opacity has a stack only from the first photograph on that is transparent anywhere.
+    """
+    colour = np.zeros((len(self.full_sizes), *self.size[::-1], 3), np.float32)
+    alpha = None
+    for view, path in enumerate(paths):
+      rgba = images.read_rgba(path)
+      images.check_size(path, rgba, self.full_sizes[view],
+                        f"the photograph {self.names[view]}")
+      width, height = self.inner(view)
+      small = images.resize_area(rgba, (width, height))
+      colour[view, :height, :width] = small[..., :3]
+      if alpha is None and (small[..., 3] < 1).any():
+        alpha = np.zeros(colour.shape[:3], np.float32)
+        for before in range(view):
+          before_width, before_height = self.inner(before)
+          alpha[before, :before_height, :before_width] = 1
+      if alpha is not None:
+        alpha[view, :height, :width] = small[..., 3]
+    return colour, alpha
+
   def _turned(self, array: np.ndarray, path: pathlib.Path, view: int) -> np.ndarray:
     """What lies as the stored pixels of a view's photograph does, upright like that."""
     orientation = self.orientations[view]

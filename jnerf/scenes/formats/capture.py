@@ -155,7 +155,7 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
   lens = intrinsics[:, cameras.PINHOLE:]
   if lens.shape[1] == lenses.BROWN and not lens.any():
     intrinsics = intrinsics[:, :cameras.PINHOLE]
-  colour = canvas.read(capture.paths, images.read_rgba, images.resize_area)
+  colour, alpha = canvas.read_photographs(capture.paths)
   depth, semantic, instance = (
       canvas.read(files, read, images.resize_nearest,
                   any_size=not capture.paired, beside=True) if files else None
@@ -165,11 +165,10 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
   filled = canvas.filled()
   mask = _mask(capture, canvas, intrinsics, filled)
   unbounded, (near, far, box) = _extent(capture, wishes, depth, train, intrinsics)
-  opaque = (colour[..., 3] == 1).all(where=True if filled is None else filled)
   return Scene(
       name=capture.name or capture.root.resolve().name,
       frames=_names(capture.root, capture.paths),
-      images=colour[..., :3], alpha=None if opaque else colour[..., 3],
+      images=colour, alpha=alpha,
       cam_to_world=capture.poses, intrinsics=intrinsics, full_size=canvas.full_size,
       near=near, far=far, bounds=box, unbounded=unbounded, train=train, test=test,
       depth=depth, semantic=semantic, instance=instance, mask=mask,
