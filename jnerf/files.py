@@ -1,11 +1,15 @@
-"""JSON in and out; files that are either whole or absent, whatever interrupts."""
+"""JSON and pictures; files that are either whole or absent, whatever interrupts."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pathlib
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from jnerf.errors import InputError
 
@@ -32,6 +36,25 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> pathlib.Path:
     raise
   _sync_folder(path.parent)
   return path
+
+
+def write_png(path: str | os.PathLike, image: np.ndarray | Image.Image,
+              optimize: bool = False) -> pathlib.Path:
+  """Writes `[H, W]` or `[H, W, 3]` uint8 (or uint16 `[H, W]`) atomically as PNG.
+
+  A Pillow image is written as it is, with its palette. optimize: takes several times
+  as long for a somewhat smaller file.
+  """
+  return write_atomically(path, encode_image(image, "PNG", optimize=optimize))
+
+
+def encode_image(image: np.ndarray | Image.Image, kind: str, **options) -> bytes:
+  """The bytes of an image file of a `kind` that Pillow writes, with its options."""
+  if isinstance(image, np.ndarray):
+    image = Image.fromarray(image)
+  buffer = io.BytesIO()
+  image.save(buffer, format=kind, **options)
+  return buffer.getvalue()
 
 
 def write_json(path: str | os.PathLike, value: Any) -> pathlib.Path:

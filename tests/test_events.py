@@ -15,7 +15,7 @@ import pytest
 from jnerf.errors import InputError
 from jnerf.training import compilation
 from jnerf.training.events import Events, History
-from jnerf.training.progress import Progress
+from jnerf.training.progress import Progress, over_views
 
 
 def read_events(folder):
@@ -101,6 +101,13 @@ def test_progress_is_a_bar_on_a_terminal_and_seldom_prints_elsewhere():
         progress.update(step, {"loss": 0.5})
   assert "100/100" in bar.getvalue() and "loss 0.5" in bar.getvalue()
   assert pipe.getvalue().count("\n") == 1 and pipe.getvalue().startswith("fit 100/100")
+
+
+def test_views_are_gone_through_once_each_with_a_line_at_the_end(capsys):
+  assert list(over_views(["a", "b", "c"], "render")) == ["a", "b", "c"]
+  lines = capsys.readouterr().err.splitlines()
+  assert len(lines) == 1 and lines[0].startswith("render 3/3  images/s ")
+  assert list(over_views([], "render")) == [] and not capsys.readouterr().err
 
 
 def test_compile_timed_runs_the_same_program():

@@ -1,9 +1,12 @@
 """Class colours, label files, and numbers turned into pictures."""
 
+import hashlib
+
 import numpy as np
 from PIL import Image
 import pytest
 
+from jnerf.colors import linear_from_srgb, oklab_from_linear
 from jnerf.viewing import images
 from jnerf.viewing.palette import (
   label_image,
@@ -31,6 +34,51 @@ def test_first_colors_stay_apart_without_red_green_vision():
   seen = np.stack([mixed, colors[:, 2]], axis=1)
   apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
   assert apart[~np.eye(12, dtype=bool)].min() > 0.05
+
+
+# Machado et al. 2009, severity 1: linear light as a protanope and a deuteranope see it.
+PROTANOPIA = np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+                       [-0.003882, -0.048116, 1.051998]])
+DEUTERANOPIA = np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                         [-0.011820, 0.042940, 0.968881]])
+OKABE_ITO = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178),
+             (213, 94, 0), (204, 121, 167))
+
+
+def as_seen(rgb):
+  """`[3, N, 3]` OKLab of colours `[N, 3]`, 0 to 255, for three kinds of eyes.
+
+  Two of three dimensions are left to a dichromat, so 255 colours cannot be as far apart
+  there; without the factor lightness alone would tell them apart.
+  """
+  linear = linear_from_srgb(np.asarray(rgb, np.float64) / 255)
+  return np.stack([oklab_from_linear(linear), *(
+      2.0 * oklab_from_linear(np.clip(linear @ eye.T, 0, 1))
+      for eye in (PROTANOPIA, DEUTERANOPIA))])
+
+
+def test_first_256_colors_are_those_that_farthest_point_selection_gives():
+  levels = np.linspace(0, 255, 18).round()
+  candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1)
+  candidates = candidates.reshape(-1, 3)
+  lightness = as_seen(candidates)[0, :, 0]
+  candidates = candidates[(lightness > 0.35) & (lightness < 0.95)]
+  seen, gap = as_seen(candidates), np.full(len(candidates), np.inf)
+
+  def reach(color):
+    return np.linalg.norm(seen - as_seen(color[None]), axis=-1).min(axis=0)
+
+  chosen = [np.zeros(3), *map(np.asarray, OKABE_ITO)]
+  for color in [np.full(3, 255.0), *chosen]:  # white is the page: keep clear of it
+    gap = np.minimum(gap, reach(color))
+  while len(chosen) < 256:
+    chosen.append(candidates[np.argmax(gap)])
+    gap = np.minimum(gap, reach(chosen[-1]))
+  np.testing.assert_array_equal(palette()[:256], np.stack(chosen))
+
+
+def test_colors_of_files_written_before_stay():
+  assert hashlib.sha256(palette().tobytes()).hexdigest().startswith("40c27a68ec57a472")
 
 
 @pytest.mark.parametrize("largest, mode", [(9, "P"), (255, "P"), (256, "I;16"),

@@ -107,6 +107,23 @@ def test_changed_config_is_refused_or_its_stages_are_made_anew(command, done, tm
   assert Workdir(tmp_path).is_done("evaluate")
 
 
+def test_rendering_that_stops_leaves_older_frames_whole(command, done, tmp_path,
+                                                        monkeypatch):
+  arguments = "labelled", "--mode=render", "--config.render.path=interpolate"
+  command(*arguments)
+  folder = tmp_path / "renders" / "shaped-interpolate"
+  before = {path.name: path.read_bytes() for path in folder.iterdir()}
+  assert {"rgb_0000.png", "depth_0001.png"} <= set(before)
+
+  def full(*unused):
+    raise OSError("No space left on device")
+
+  monkeypatch.setattr("os.fsync", full)
+  with pytest.raises(OSError, match="No space"):
+    command(*arguments)
+  assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_oracle_can_be_asked_for_later(command, done, tmp_path):
   before = checkpoint_times(tmp_path)
   out = command("labelled", "--config.shape.oracle=true")

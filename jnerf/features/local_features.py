@@ -21,15 +21,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage, spatial
 
+from jnerf.colors import oklab
 from jnerf.structs import FeatureMaps
 
-# OKLab (B. Ottosson, 2020): linear sRGB to cone responses, their cube roots to Lab.
-_RGB_TO_LMS = np.array([[0.4122214708, 0.5363325363, 0.0514459929],
-                        [0.2119034982, 0.6806995451, 0.1073969566],
-                        [0.0883024619, 0.2817188376, 0.6299787005]])
-_LMS_TO_LAB = np.array([[0.2104542553, 0.7936177850, -0.0040720468],
-                        [1.9779984951, -2.4285922050, 0.4505937099],
-                        [0.0259040371, 0.7827717662, -0.8086757660]])
 _DARK = 0.15  # lightness below which chromaticity is mostly noise
 _WEIGHTS = {"chroma": 1.0, "lightness": 0.4, "texture": 0.15}
 _SCALE_DECAY = 0.5  # weight of a scale relative to the next finer one
@@ -37,13 +31,6 @@ _CODEBOOK = 256
 _NUM_PAIRS = 20_000
 _PAIR_SHARE, _PAIR_COSINE = 0.10, 0.5  # one pair in ten is above a half
 _MIN_BANDWIDTH = 0.02  # squared, relative to the mean squared distance
-
-
-def oklab(images: np.ndarray) -> np.ndarray:
-  """sRGB `[..., 3]` in [0, 1] to OKLab: lightness in [0, 1], a, b."""
-  linear = np.where(images <= 0.04045, images / 12.92,
-                    ((images + 0.055) / 1.055) ** 2.4)
-  return np.cbrt(linear @ _RGB_TO_LMS.T) @ _LMS_TO_LAB.T
 
 
 def local_features(images: np.ndarray, *, stride: int = 4,

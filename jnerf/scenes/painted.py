@@ -12,14 +12,13 @@ classes.
 
 from __future__ import annotations
 
-import io
 import pathlib
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from jnerf.errors import InputError
-from jnerf.files import write_atomically
+from jnerf.files import write_png
 from jnerf.scenes import images, stacks
 from jnerf.scenes.entries import (
   check_class,
@@ -104,9 +103,7 @@ def mask_path(place: str, file, folder: pathlib.Path) -> pathlib.Path:
 def write_mask(mask: Mask, folder: pathlib.Path) -> dict:
   """Writes the mask's picture into `folder`; returns its entry."""
   kind = np.uint8 if mask.ids.max(initial=0) < 256 else np.uint16
-  buffer = io.BytesIO()
-  Image.fromarray(mask.ids.astype(kind)).save(buffer, format="PNG")
-  write_atomically(mask_path("masks", mask.file, folder), buffer.getvalue())
+  write_png(mask_path("masks", mask.file, folder), mask.ids.astype(kind))
   entry = {"frame": mask.frame, "file": mask.file}
   return entry if mask.class_id is None else {**entry, "class": int(mask.class_id)}
 

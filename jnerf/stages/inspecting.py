@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
 import sys
 
-import numpy as np
-from PIL import Image
-
-from jnerf.files import write_atomically, write_json
+from jnerf.files import write_json, write_png
 from jnerf.inspecting.inspection import inspect_scene
 from jnerf.runs.estimate import estimate
 from jnerf.stages.label_needs import label_needs
@@ -32,8 +28,8 @@ def inspect(session: Session) -> tuple[str, pathlib.Path]:
   photos = findings["photos"]
   outliers = [*findings["baselines"]["isolated"],
               *(row["frame"] for row in (*photos["blurred"], *photos["exposed"]))]
-  _save(folder / "contact_sheet.png", contact_sheet(scene, palette()))
-  _save(folder / "cameras.png", camera_plot(scene, outliers))
+  write_png(folder / "contact_sheet.png", contact_sheet(scene, palette()))
+  write_png(folder / "cameras.png", camera_plot(scene, outliers))
   needs, cost = label_needs(session), []
   if session.config.inspect.estimate:
     print("inspect: timing a few steps of each stage (--config.inspect.estimate=False "
@@ -43,12 +39,6 @@ def inspect(session: Session) -> tuple[str, pathlib.Path]:
     cost = format_estimate(findings["estimate"])
   write_json(folder / "inspection.json", findings)
   return format_inspection(findings, needs, cost), folder
-
-
-def _save(path: pathlib.Path, picture: np.ndarray) -> None:
-  buffer = io.BytesIO()
-  Image.fromarray(picture).save(buffer, format="PNG")
-  write_atomically(path, buffer.getvalue())
 
 
 def describe_features(session: Session) -> str:

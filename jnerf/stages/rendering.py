@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pathlib
-import sys
 
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
+from jnerf.files import write_png
 from jnerf.geometry import cameras
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.session import STAGE_OF_FIELD, Session
 from jnerf.stages.training import trained_params
+from jnerf.training.progress import over_views
 from jnerf.viewing.camera_path import interpolate_path, orbit_path
 from jnerf.viewing.images import depth_image, depth_range, to_uint8
 
@@ -28,9 +27,7 @@ def render(session: Session) -> pathlib.Path:
   folder = session.workdir.folder("renders", f"{settings.field}-{settings.path}")
   width, height = scene.size
   span = None
-  for i, (pose, intrinsics) in enumerate(tqdm(
-      path_cameras(session), desc="render", unit="frame",
-      disable=not sys.stderr.isatty())):
+  for i, (pose, intrinsics) in enumerate(over_views(path_cameras(session), "render")):
     rays = cameras.view_rays(pose, intrinsics, scene.size, scene.near, scene.far)
     rgb, distance = renderer.map(
         params, rays, lambda chunk: chunk.rendering.rgb,
@@ -39,9 +36,8 @@ def render(session: Session) -> pathlib.Path:
         intrinsics, scene.size)
     # One range for all frames: the same colour is the same depth throughout.
     span = depth_range(depth) if span is None else span
-    Image.fromarray(to_uint8(rgb.reshape(height, width, 3))).save(
-        folder / f"rgb_{i:04d}.png")
-    Image.fromarray(depth_image(depth, *span)).save(folder / f"depth_{i:04d}.png")
+    write_png(folder / f"rgb_{i:04d}.png", to_uint8(rgb.reshape(height, width, 3)))
+    write_png(folder / f"depth_{i:04d}.png", depth_image(depth, *span))
   return folder
 
 

@@ -6,8 +6,8 @@ import dataclasses
 import pathlib
 
 import numpy as np
-from PIL import Image
 
+from jnerf.files import write_png
 from jnerf.labeling import views
 from jnerf.stages import labels as labels_lib
 from jnerf.stages.evaluation import FieldResult
@@ -32,7 +32,7 @@ def write_session_report(session: Session, results: dict[str, FieldResult],
   responses = response_panels(session, shown, tuple(results)) if shown else []
   if responses:
     picture = hero_image(_without_truth(responses[-HERO_CLICKS:]))
-    Image.fromarray(picture).save(session.workdir.folder("renders") / "responses.png")
+    write_png(session.workdir.folder("renders") / "responses.png", picture)
   metrics = session.workdir.read_metrics()
   report = Report(
       title=f"jnerf: {session.scene.name}", source=session.scene.source,

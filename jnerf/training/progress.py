@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 import sys
 import time
 from typing import TextIO
@@ -105,6 +105,15 @@ class ViewProgress:
       self._start, self._began = done, time.monotonic()
     elif seconds := time.monotonic() - self._began:
       self._bar.update(done, {"images/s": (done - self._start) / seconds})
+
+
+def over_views(views: Sequence, title: str) -> Iterator:
+  """Goes through `views` (anything that is done one by one), and shows how far it is."""
+  with ViewProgress(title) as progress:
+    progress.on_views(0, len(views))
+    for done, view in enumerate(views, 1):
+      yield view
+      progress.on_views(done, len(views))
 
 
 def _clock(seconds: float) -> str:

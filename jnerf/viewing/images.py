@@ -10,10 +10,11 @@ read without colour and in print.
 from __future__ import annotations
 
 import base64
-import io
 
 import numpy as np
 from PIL import Image
+
+from jnerf.files import encode_image
 
 # Coefficients of 1, x, ..., x^6 for red, green and blue.
 _VIRIDIS = np.array([
@@ -147,11 +148,9 @@ def mark_pixel(image: np.ndarray, x: float, y: float,
 
 def data_uri(image: np.ndarray, photo: bool = False) -> str:
   """`[H, W, 3]` as a `data:` address: JPEG for photographs, else exact PNG."""
-  buffer = io.BytesIO()
-  picture = Image.fromarray(to_uint8(image))
+  image = to_uint8(image)
   if photo:
-    picture.save(buffer, format="JPEG", quality=90, subsampling=0)
+    data, kind = encode_image(image, "JPEG", quality=90, subsampling=0), "jpeg"
   else:
-    picture.save(buffer, format="PNG", optimize=True)
-  kind = "jpeg" if photo else "png"
-  return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    data, kind = encode_image(image, "PNG", optimize=True), "png"
+  return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,50 +1,52 @@
 """One fixed colour per class id, and label maps as files and pictures.
 
 The palette never depends on the scene: id 7 has one colour in every run, in
-`labels/*.png` and in the report. Id 0 (void) is black. Ids 1-7 are the colours
-of Okabe and Ito; the other ids of an 8-bit map follow by farthest-point
-selection in OKLab (Ottosson 2020), where the distance of two colours is the
-least of what a full-colour, a protanopic and a deuteranopic eye sees (Machado
-et al. 2009). Later ids are distinct, and no more than that.
+`labels/*.png` and in the report, so the colours are written down rather than made.
+Id 0 (void) is black. Ids 1-7 are the colours of Okabe and Ito; the other ids of an 8-bit
+map came by farthest-point selection in OKLab, where the distance of two colours is the
+least of what a full-colour, a protanopic and a deuteranopic eye sees (Machado et al.
+2009); tests/test_palette.py does it again. Later ids are distinct, and no more than that.
 """
 
 from __future__ import annotations
 
 import functools
-import io
 import os
 import pathlib
 
 import numpy as np
 from PIL import Image
 
-from jnerf.files import write_atomically
+from jnerf.files import write_png
 
 NUM_IDS = 65536  # what 16 bits hold
-_NUM_SEPARATED = 256
-_OKABE_ITO = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66),
-              (0, 114, 178), (213, 94, 0), (204, 121, 167))
-_LINEAR_TO_LMS = np.array([[0.4122214708, 0.5363325363, 0.0514459929],
-                           [0.2119034982, 0.6806995451, 0.1073969566],
-                           [0.0883024619, 0.2817188376, 0.6299787005]])
-_LMS_TO_OKLAB = np.array([[0.2104542553, 0.7936177850, -0.0040720468],
-                          [1.9779984951, -2.4285922050, 0.4505937099],
-                          [0.0259040371, 0.7827717662, -0.8086757660]])
-_PROTANOPIA = np.array([[0.152286, 1.052583, -0.204868],
-                        [0.114503, 0.786281, 0.099216],
-                        [-0.003882, -0.048116, 1.051998]])
-_DEUTERANOPIA = np.array([[0.367322, 0.860646, -0.227968],
-                          [0.280085, 0.672501, 0.047413],
-                          [-0.011820, 0.042940, 0.968881]])
-# Two of three dimensions are left to a dichromat, so 255 colours cannot be as
-# far apart there; without this factor lightness alone would tell them apart.
-_DICHROMAT_FACTOR = 2.0
+# Red, green and blue of ids 0 to 255, two hexadecimal digits each.
+_FIRST = (
+    "000000e69f0056b4e9009e73f0e4420072b2d55e00cc79a778003c8700ff0f00b45a5a1e00f0c3c30087"
+    "9678ffd2c3ff5a00872d3c5af000d2ff2d6987c369874b5affc3964b3cc3c3002db4a59696f0ffb4ffb4"
+    "692d00ff78e1871e9687874b4be14b5a87d278d2d23c5a78785a96b43cffffd2e1f0a5b4002de1a54bb4"
+    "78ff789696c38778870096004b784b2dc32d699696e1c3007869d20f4ba5d296ffff69785a3c78e1ff00"
+    "b44b697896ffa52d00693c4b00d2b49678b496e1a500693ca5962df0a5783c0fc3f0f096784bc3e1f0d2"
+    "0078f0a5c396c378f0c396b4ffb4e1c3d2788700692d4be1962d69871e2d4b7896d2875aa55a0069a578"
+    "ffc35aff874bb4b4ffe1d2c3a55a96b478694b872d2d1e964b3c1eff4bc3a55ae1d2a5d24b1ea5691e5a"
+    "9600b40096c3b4fff0a50f875a697800782da52d4b694b69ff96ffa51ed2e100a500c3d200ff0087785a"
+    "f04be1872d009687e1e14b87a56978d2c3870087a5f03c4b691e78f069965a7869f08787e14bc32d5a3c"
+    "4b1ef05a0fd21e3c7869ffc3b40fb4b4a55a873c963c3c3c694ba5694bf0d2e1f0e12d0ff0e1a5e1b4a5"
+    "2d87783c4b5a78f0e1d2a5a5b4c3c3c387d24b5a4b4b69a51ee1f087b4c35a2d8787693cc34b4b5a2d4b"
+    "69c3f0005a00005a873ca5a5695a3c4b5ae196f0783c9687e13cf069695ab4d2b4005ab496a5005a69c3"
+    "b487b46900b478ffffa59696e1ff69e178ffa5d2e196a569b42d780f87c3a5b44ba5875ac3f05a0f874b"
+    "a5a5e1b4d23ce10f695ac3b40f6987d25ab4c3f0b4c3693c5ad2787878f02d96f0c3f0f0c33cc32db44b"
+    "b4e1d2c3b4e1a5e1ffb469d296a5a5a5e12d4bd2f0a596f03cb478c3e1b4b4c33c4ba5d296b40f1ef087"
+    "9669a569006900f05ac3b4c3a587963c00a5b4e16900695af04bff78b48769e1965a87b4d2b45ae187a5"
+    "3c4b1e005a2da5f096a5b496780f968787c30000e1ff0f2df0e1d2b42d3c4b3c69d2004b9678e1691e0f"
+    "c3c3699600d2873c780fe187d2f0875ae1d25a87ffc31ed2e196c3691e2da51e2d8700c396ffe14b4b3c"
+    "692d69782da5d21e960087f0")
 
 
 @functools.cache
 def palette() -> np.ndarray:
   """`[65536, 3]` uint8 colour of every class id; read-only, always the same."""
-  head = _separated_colors()
+  head = np.frombuffer(bytes.fromhex(_FIRST), np.uint8).reshape(-1, 3).astype(np.int64)
   levels = np.linspace(36, 255, 48).round().astype(np.int64)
   grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1)
   grid = grid.reshape(-1, 3)
@@ -58,44 +60,6 @@ def palette() -> np.ndarray:
   colors = colors.astype(np.uint8)
   colors.setflags(write=False)
   return colors
-
-
-def _separated_colors() -> np.ndarray:
-  """`[256, 3]`: void, Okabe-Ito, then always the candidate farthest from all."""
-  levels = np.linspace(0, 255, 18).round()
-  candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1)
-  candidates = candidates.reshape(-1, 3)
-  lightness = _oklab(candidates)[:, 0]
-  candidates = candidates[(lightness > 0.35) & (lightness < 0.95)]
-  chosen = [np.zeros(3), *map(np.asarray, _OKABE_ITO)]
-  seen_candidates = _as_seen(candidates)
-  gap = np.full(len(candidates), np.inf)
-  for color in [np.full(3, 255.0), *chosen]:  # white is the page, keep clear
-    gap = np.minimum(gap, _distance(seen_candidates, _as_seen(color[None])))
-  while len(chosen) < _NUM_SEPARATED:
-    color = candidates[np.argmax(gap)]
-    chosen.append(color)
-    gap = np.minimum(gap, _distance(seen_candidates, _as_seen(color[None])))
-  return np.stack(chosen).astype(np.int64)
-
-
-def _as_seen(rgb: np.ndarray) -> np.ndarray:
-  """`[3, N, 3]` OKLab of colours `[N, 3]` for three kinds of eyes."""
-  return np.stack([_oklab(rgb), _DICHROMAT_FACTOR * _oklab(rgb, _PROTANOPIA),
-                   _DICHROMAT_FACTOR * _oklab(rgb, _DEUTERANOPIA)])
-
-
-def _distance(seen: np.ndarray, other: np.ndarray) -> np.ndarray:
-  return np.linalg.norm(seen - other, axis=-1).min(axis=0)
-
-
-def _oklab(rgb: np.ndarray, eye: np.ndarray | None = None) -> np.ndarray:
-  value = np.asarray(rgb, np.float64) / 255
-  linear = np.where(value <= 0.04045, value / 12.92,
-                    ((value + 0.055) / 1.055) ** 2.4)
-  if eye is not None:
-    linear = np.clip(linear @ eye.T, 0, 1)
-  return np.cbrt(linear @ _LINEAR_TO_LMS.T) @ _LMS_TO_OKLAB.T
 
 
 def label_image(labels: np.ndarray) -> np.ndarray:
@@ -118,17 +82,13 @@ def write_label_png(path: str | os.PathLike, labels: np.ndarray) -> pathlib.Path
     image.putpalette(palette()[:256].tobytes())
   else:
     image = Image.fromarray(labels.astype(np.uint16))
-  buffer = io.BytesIO()
-  image.save(buffer, format="PNG", optimize=True)
-  return write_atomically(path, buffer.getvalue())
+  return write_png(path, image, optimize=True)
 
 
 def write_confidence_png(path: str | os.PathLike, confidence: np.ndarray) -> pathlib.Path:
   """Writes `[H, W]` in [0, 1] as 8-bit grey, 255 = sure, whole or not at all."""
   grey = np.rint(255 * np.clip(confidence, 0, 1)).astype(np.uint8)
-  buffer = io.BytesIO()
-  Image.fromarray(grey).save(buffer, format="PNG", optimize=True)
-  return write_atomically(path, buffer.getvalue())
+  return write_png(path, grey, optimize=True)
 
 
 def read_confidence_png(path: str | os.PathLike) -> np.ndarray:

@@ -13,6 +13,8 @@ import dataclasses
 
 import numpy as np
 
+from jnerf.colors import linear_from_srgb
+
 Texture = Callable[[np.ndarray], np.ndarray]
 
 
@@ -30,8 +32,7 @@ class Material:
 
 def linear(*srgb: int) -> np.ndarray:
   """`[3]` linear reflectance of an sRGB colour given as 0..255."""
-  value = np.array(srgb, np.float32) / 255.0
-  return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+  return linear_from_srgb(np.array(srgb, np.float32) / 255.0)
 
 
 def smooth_noise(generator: np.random.Generator, wavelength: float,
