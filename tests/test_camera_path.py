@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from jnerf.geometry.poses import look_at
-from jnerf.viewing.camera_path import (
-  focus_point,
-  interpolate_path,
-  orbit_path,
-  up_direction,
-)
+from jnerf.geometry.poses import focus_point, look_at
+from jnerf.viewing.camera_path import interpolate_path, orbit_path, up_direction
 
 
 def _assert_rigid(poses):
@@ -45,15 +40,26 @@ def _random_poses(count, seed=0):
   return poses
 
 
-def test_focus_is_where_the_axes_meet():
-  poses = _ring(np.linspace(0, 6, 11))
-  np.testing.assert_allclose(focus_point(poses), [1.0, -2.0, 0.5], atol=1e-9)
+def test_what_is_circled_is_the_focus_that_everything_else_uses():
+  noise = np.random.default_rng(3)
+  poses = np.stack([look_at((3 * np.cos(a), 2 * np.sin(a), 1.5),
+                            noise.normal(scale=0.3, size=3))
+                    for a in np.arange(20) / 20 * 2 * np.pi])
+  focus = focus_point(poses)
+  path = orbit_path(poses, 12)
+  toward = (focus - path[:, :3, 3])
+  toward /= np.linalg.norm(toward, axis=1, keepdims=True)
+  np.testing.assert_allclose(path[:, :3, 2], toward, atol=1e-9)
 
 
-def test_focus_of_parallel_axes_is_finite():
-  poses = np.tile(np.eye(4), (4, 1, 1))
-  poses[:, 0, 3] = np.arange(4)
-  np.testing.assert_allclose(focus_point(poses), [1.5, 0, 0], atol=1e-6)
+def test_nearly_parallel_cameras_without_a_focus_are_swung_over():
+  poses = np.stack([look_at((x, 0, 0), (0, 200.0, 0)) for x in np.linspace(-2, 2, 9)])
+  assert focus_point(poses) is None
+  path = orbit_path(poses, 40)
+  _assert_rigid(path)
+  assert path[:, 0, 3].min() == pytest.approx(-2, abs=0.01)
+  assert path[:, 0, 3].max() == pytest.approx(2, abs=0.01)
+  assert (path[:, 1, 2] > 0.99).all()  # all look along y
 
 
 def test_orbit_runs_on_the_ellipse_of_the_cameras():

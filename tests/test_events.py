@@ -15,7 +15,7 @@ import pytest
 from jnerf.errors import InputError
 from jnerf.training import compilation
 from jnerf.training.events import Events, History
-from jnerf.training.progress import Progress, over_views
+from jnerf.training.progress import Progress, duration, over_views
 
 
 def read_events(folder):
@@ -86,7 +86,7 @@ def test_progress_prints_plain_lines_where_there_is_no_terminal():
   assert len(lines) == 2 and "\r" not in stream.getvalue()
   assert lines[0].startswith("fit 50/100  loss 0.25  psnr 21")
   assert lines[1].startswith("fit 60/100  loss 0.125  psnr 21")
-  assert "rays/s" in lines[1] and "ETA 0:0" in lines[1]
+  assert "rays/s" in lines[1] and "ETA 0." in lines[1]
 
 
 def test_progress_is_a_bar_on_a_terminal_and_seldom_prints_elsewhere():
@@ -108,6 +108,13 @@ def test_views_are_gone_through_once_each_with_a_line_at_the_end(capsys):
   lines = capsys.readouterr().err.splitlines()
   assert len(lines) == 1 and lines[0].startswith("render 3/3  images/s ")
   assert list(over_views([], "render")) == [] and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds, text", [
+    (0.04, "0.0 s"), (9.96, "10 s"), (59.7, "1 min"), (185.2, "3 min 05 s"),
+    (3661, "1 h 01 min"), (7200, "2 h")])
+def test_durations_read_well(seconds, text):
+  assert duration(seconds) == text
 
 
 def test_compile_timed_runs_the_same_program():

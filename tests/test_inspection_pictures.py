@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tiny_replica
 
-from jnerf.geometry.poses import look_at
+from jnerf.geometry.poses import focus_point, look_at
 from jnerf.scenes.formats import replica
 from jnerf.viewing import frustums
+from jnerf.viewing.camera_path import orbit_path
 from jnerf.viewing.contact_sheet import contact_sheet
 
 PALETTE = np.array([[0, 0, 0], [250, 0, 0], [0, 250, 0]], np.uint8)
@@ -82,6 +83,22 @@ def test_camera_plot_shows_every_part_at_its_place(scene):
   corners = np.stack([panel.place(scene.bounds) for panel in (above, side)])
   np.testing.assert_allclose(corners[0, :, 0], corners[1, :, 0])  # under one another
   assert corners.min() > 0 and (corners < size).all()
+
+
+def test_the_cross_is_what_a_film_circles(scene):
+  inward, aside = ring(12), look_at((0, -6, 0), (4, 0, 3))  # a test view looks elsewhere
+  scene = scene.replace(
+      frames=tuple("abcdefghijklm"), images=np.zeros((13, 8, 12, 3), np.float32),
+      cam_to_world=np.concatenate([inward, aside[None]]), depth=None, semantic=None,
+      instance=None, intrinsics=np.repeat(scene.intrinsics[:1], 13, axis=0),
+      train=np.arange(12), test=np.array([12]), bounds=np.array([[-6.0] * 3, [6.0] * 3]))
+  body = frustums.camera_plot(scene)[frustums.HEAD + 40:]
+  column = colour_at(body, frustums.FOCUS)[:, 0]
+  film = orbit_path(scene.cam_to_world[scene.train], 8)
+  middle = focus_point(film)
+  np.testing.assert_allclose(middle, 0, atol=1e-6)
+  box = colour_at(body, frustums.BOX)[:, 0]
+  assert abs(column.mean() - (box.min() + box.max()) / 2) < 2
 
 
 def test_camera_plot_of_few_many_and_unmeasured_cameras(scene):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from jnerf.evaluating.label_groups import aggregate, group_rows
 from jnerf.evaluating.tables import (
-  aggregate,
   aggregate_calibration,
   benchmark_table,
   calibration_table,
@@ -36,6 +36,18 @@ def test_rows_merge_over_seeds_alone():
   assert merged[0]["miou"] == pytest.approx((0.7, 0.02**0.5))  # n - 1
   assert merged[1]["miou"] == (0.9, None)
   assert merged[0]["total_accuracy"] == (None, None)
+  assert merged[0]["clicks"] == 8 and "rows" not in merged[0]
+
+
+def test_a_class_s_iou_is_the_mean_over_the_seeds_that_scored_it():
+  group, = group_rows([row(0, 0.2, per_class_iou={"1": 0.25, "40": None}),
+                       row(1, float("nan"), per_class_iou={"1": 0.75}), row(1, 0.4)])
+  assert group.class_iou() == {1: 0.5}
+  assert group.num_seeds == 2
+  assert group.score("miou") == pytest.approx((0.3, 0.02**0.5))  # NaN counts for nothing
+  assert not group.uses_truth
+  assert group_rows([row(0, 1, pairs="oracle")])[0].uses_truth
+  assert group_rows([row(0, 1, field="shaped-oracle")])[0].uses_truth
 
 
 def test_the_label_table_reads_as_markdown_and_as_text():

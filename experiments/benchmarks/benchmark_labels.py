@@ -22,8 +22,8 @@ import sys
 import time
 
 from jnerf.errors import InputError
+from jnerf.evaluating.label_groups import aggregate
 from jnerf.evaluating.tables import (
-  aggregate,
   aggregate_calibration,
   benchmark_table,
   calibration_table,

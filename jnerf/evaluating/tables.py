@@ -18,35 +18,12 @@ import re
 
 import numpy as np
 
-GROUP_KEYS = ("protocol", "dimension", "field", "pairs", "method")
-SCORES = ("miou", "miou_all", "class_accuracy", "total_accuracy", "seconds")
+from jnerf.evaluating.label_groups import SCORES, aggregate
+
 # A benchmark's short table has these columns, and not these lines.
 _SHORT_PROTOCOLS = ("sparse", "clicks-1", "clicks-3", "clicks-10", "dense")
 _LEFT_OUT = ("cosine", "mlp")
 _MARKED = re.compile(r"(<!-- table:([\w.-]+) -->\n)(.*?)(<!-- /table -->)", re.DOTALL)
-
-
-def aggregate(rows: Sequence[Mapping]) -> list[dict]:
-  """Rows of metrics.json `labels`, merged over seeds, in order of appearance.
-
-  Each has the `GROUP_KEYS`, `seeds` (how many), `clicks` (their mean), and for
-  each of `SCORES` a pair `(mean, standard deviation)`; the deviation is over the
-  seeds (n - 1), None with a single one. Both are None without any value.
-  """
-  groups: dict[tuple, list[Mapping]] = {}
-  for row in rows:
-    groups.setdefault(tuple(row[key] for key in GROUP_KEYS), []).append(row)
-  merged = []
-  for group, members in groups.items():
-    result = dict(zip(GROUP_KEYS, group, strict=True))
-    result["seeds"] = len({member["seed"] for member in members})
-    result["clicks"] = float(np.mean([member["clicks"] for member in members]))
-    for score in SCORES:
-      values = [m[score] for m in members if m[score] is not None]
-      result[score] = (float(np.mean(values)) if values else None,
-                       float(np.std(values, ddof=1)) if len(values) > 1 else None)
-    merged.append(result)
-  return merged
 
 
 def label_table(rows: Sequence[Mapping], markdown: bool = True) -> str:
@@ -66,8 +43,8 @@ def benchmark_table(groups: Sequence[Mapping], dimension: str, score: str = "mio
                     protocols: Sequence[str] = (), markdown: bool = True) -> str:
   """A score of every method, a line each, under every protocol, a column each.
 
-  groups: as `aggregate` returns them; those of `dimension` are shown. The largest mean
-  of a column that was not trained on ground truth is in bold.
+  groups: as `label_groups.aggregate` returns them; those of `dimension` are shown. The
+  largest mean of a column that was not trained on ground truth is in bold.
   score: of `SCORES`; protocols: the columns, () for all.
   """
   shown = [group for group in groups if group["dimension"] == dimension

@@ -77,7 +77,7 @@ class Progress:
     done, seconds = self._step - self._start, time.monotonic() - self._began
     left = seconds / done * (self._total - self._step) if done > 0 else 0.0
     print(f"{self._title} {self._step}/{self._total}  {self._values()}  "
-          f"ETA {_clock(left)}", file=self._stream, flush=True)
+          f"ETA {duration(left)}", file=self._stream, flush=True)
     self._printed, self._printed_step = time.monotonic(), self._step
 
 
@@ -116,7 +116,14 @@ def over_views(views: Sequence, title: str) -> Iterator:
       progress.on_views(done, len(views))
 
 
-def _clock(seconds: float) -> str:
-  minutes, seconds = divmod(round(seconds), 60)
+def duration(seconds: float) -> str:
+  """`4.5 s`, `48 s`, `3 min 05 s`, `2 h 10 min`, `2 h`."""
+  if seconds < 9.95:
+    return f"{seconds:.1f} s"
+  minutes, rest = divmod(round(seconds), 60)
   hours, minutes = divmod(minutes, 60)
-  return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+  if hours:
+    return f"{hours} h {minutes:02d} min" if minutes else f"{hours} h"
+  if minutes:
+    return f"{minutes} min {rest:02d} s" if rest else f"{minutes} min"
+  return f"{rest} s"

@@ -9,24 +9,11 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 from scipy.spatial.transform import Rotation, RotationSpline
 
-from jnerf.geometry.poses import look_at
+from jnerf.geometry.poses import focus_point, look_at
 
 _MAX_KEYS = 16  # poses that a flight through training cameras passes
 _INWARD_COSINE = 0.75  # median, camera axis against the way to the focus: 41 deg
 _OPEN_GAP = 2 * np.pi / 3  # a wider gap around the focus: swing, do not circle
-
-
-def focus_point(cam_to_world: np.ndarray) -> np.ndarray:
-  """`[3]` point with the least squared distance to all optical axes.
-
-  Axes that are parallel leave the point free along them; the one nearest to
-  the cameras' mean position is taken.
-  """
-  origins, forward = cam_to_world[:, :3, 3], cam_to_world[:, :3, 2]
-  across = np.eye(3) - forward[:, :, None] * forward[:, None, :]
-  mean = origins.mean(axis=0)
-  right = np.einsum("vij,vj->i", across, origins - mean)
-  return mean + np.linalg.lstsq(across.sum(axis=0), right, rcond=1e-6)[0]
 
 
 def up_direction(cam_to_world: np.ndarray) -> np.ndarray:
@@ -51,10 +38,14 @@ def orbit_path(cam_to_world: np.ndarray, num_frames: int) -> np.ndarray:
   a swing to and fro over the arc they cover. Cameras that look outward, or along
   one line: a flight through some of the training poses, and back.
 
+  The focus point is `poses.focus_point`, the one that `inspect` draws; where there is
+  none, the middle of all optical axes.
   cam_to_world: `[V, 4, 4]` training poses.
   """
   poses = np.asarray(cam_to_world, np.float64)
   focus = focus_point(poses)
+  if focus is None:
+    focus = _middle_of_axes(poses)
   up = up_direction(poses)
   to_focus = focus - poses[:, :3, 3]
   reach = np.linalg.norm(to_focus, axis=1)
@@ -69,6 +60,19 @@ def orbit_path(cam_to_world: np.ndarray, num_frames: int) -> np.ndarray:
     return _flight(poses, num_frames)  # from straight above there is no round
   eyes = focus + _round(flat, num_frames) @ axes + height.mean() * up
   return np.stack([look_at(eye, focus, up) for eye in eyes])
+
+
+def _middle_of_axes(poses: np.ndarray) -> np.ndarray:
+  """`[3]` point with the least squared distance to all optical axes, whatever they are.
+
+  Parallel axes leave it free along them; the one nearest to the cameras' mean position
+  is taken.
+  """
+  origins, forward = poses[:, :3, 3], poses[:, :3, 2]
+  across = np.eye(3) - forward[:, :, None] * forward[:, None, :]
+  mean = origins.mean(axis=0)
+  right = np.einsum("vij,vj->i", across, origins - mean)
+  return mean + np.linalg.lstsq(across.sum(axis=0), right, rcond=1e-6)[0]
 
 
 def _plane_axes(offsets: np.ndarray, up: np.ndarray) -> np.ndarray:

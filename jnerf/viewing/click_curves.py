@@ -12,7 +12,7 @@ _STYLES = {"shaped": "-", "plain": "--", "none": ":", "shaped-oracle": "-."}
 
 def write_click_curves(path: pathlib.Path, groups: Sequence[Mapping],
                        dimension: str = "2d") -> None:
-  """Draws the protocols `clicks-k` of `tables.aggregate`'s groups into a PNG.
+  """Draws the protocols `clicks-k` of groups of `aggregate` into a PNG.
 
   A colour is a method, a style of line a field; the band around a line is the standard
   deviation over seeds. Raises InputError where matplotlib is missing.

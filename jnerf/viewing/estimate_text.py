@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from jnerf.training.progress import duration
+
 
 def format_estimate(found: dict) -> list[tuple[str, str]]:
   """`(subject, text)` of every stage, of rendering and of all.
@@ -12,7 +14,7 @@ def format_estimate(found: dict) -> list[tuple[str, str]]:
   for name, stage in found["stages"].items():
     data = size_text(stage["data_bytes"]) + ("" if stage["on_device"] else " on the host")
     lines.append((name, (
-        f"{stage['steps']} steps: {duration(stage['seconds'])} "
+        f"{stage['steps']} steps: {about(stage['seconds'])} "
         f"({1e3 * stage['step_seconds']:.3g} ms a step, measured over "
         f"{stage['measured_steps']}), memory {size_text(stage['memory_bytes'])} "
         f"(data {data}, parameters {size_text(stage['state_bytes'])}, step "
@@ -20,13 +22,13 @@ def format_estimate(found: dict) -> list[tuple[str, str]]:
   if rendering := found.get("rendering"):
     labelled = rendering["labelled_views"]
     lines.append(("rendering", (
-        f"{duration(rendering['seconds'])} ({rendering['view_seconds']:.2g} s a view) "
+        f"{about(rendering['seconds'])} ({rendering['view_seconds']:.2g} s a view) "
         f"for {rendering['test_views']} test views by {rendering['fields']} fields"
         + (f" and {labelled} views to label" if labelled else ""))))
   if found["stages"]:
     there = found["device_bytes"] or found["host_bytes"]
     lines.append(("in all", (
-        f"{duration(found['seconds'])} on {found['num_devices']} x {found['device']}, "
+        f"{about(found['seconds'])} on {found['num_devices']} x {found['device']}, "
         f"{found['cores']} cores"
         + (f", {size_text(there)} of memory" if there else "")
         + (f", busy with other work too (load {found['load']:.1f}), else faster"
@@ -44,10 +46,6 @@ def size_text(number: float) -> str:
   return f"{number / 2**30:.{0 if number >= 99 * 2**30 else 1}f} GiB"
 
 
-def duration(seconds: float) -> str:
-  """Seconds, no more exact than an estimate is."""
-  if seconds < 90:
-    return f"about {max(seconds, 1):.0f} s"
-  if seconds < 5400:
-    return f"about {seconds / 60:.{0 if seconds > 570 else 1}f} min"
-  return f"about {seconds / 3600:.1f} h"
+def about(seconds: float) -> str:
+  """A duration of two digits: no more exact than an estimate is."""
+  return f"about {duration(float(f'{max(seconds, 1):.2g}'))}"

@@ -59,7 +59,7 @@ def camera_plot(scene: Scene, named: Sequence[str] = ()) -> np.ndarray:
   named: frames that are named before others; of all names those are shown that find
     room.
   """
-  surface, focus = _surface(scene), focus_point(scene.cam_to_world)
+  surface, focus = _surface(scene), focus_point(scene.cam_to_world[scene.train])
   frustums = _frustums(scene)
   content = np.concatenate([
       frustums.reshape(-1, 3), _box_corners(scene.bounds), surface,

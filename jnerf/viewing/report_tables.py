@@ -1,69 +1,20 @@
-"""The report's numbers: label rows averaged over seeds, legend, stages, tiles.
-
-A *row* is one entry of `labels` in metrics.json; a *group* is the rows that
-differ in their seed only.
-"""
+"""The report's numbers: scores averaged over seeds, legend, stages, tiles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-import dataclasses
-import math
 from typing import Any
 
 import numpy as np
 
+from jnerf.evaluating.label_groups import Group, Row, group_rows, is_number
+from jnerf.training.progress import duration
 from jnerf.viewing.markup import Html, tag
 from jnerf.viewing.palette import palette
 from jnerf.viewing.panels import Report
 
-Row = Mapping[str, Any]
 _SCORES = {"miou": "mIoU", "miou_all": "mIoU, all classes",
            "class_accuracy": "class accuracy", "total_accuracy": "pixel accuracy"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-  """Rows of one protocol, dimension, method, field and pairs over all seeds."""
-
-  protocol: str
-  dimension: str
-  method: str
-  field: str
-  pairs: str | None
-  rows: tuple[Row, ...]
-
-  @property
-  def uses_truth(self) -> bool:
-    """Whether ground truth chose the pairs, so that it is no fair rival."""
-    return "oracle" in (self.pairs or "") or "oracle" in self.field
-
-  def score(self, name: str) -> tuple[float, float] | None:
-    """Mean over seeds and its sample standard deviation (NaN for one seed)."""
-    values = [float(row[name]) for row in self.rows if _is_number(row.get(name))]
-    if not values:
-      return None
-    return (float(np.mean(values)),
-            float(np.std(values, ddof=1)) if len(values) > 1 else math.nan)
-
-  def class_iou(self) -> dict[int, float]:
-    """Class id to IoU, the mean over the seeds that scored the class."""
-    found: dict[int, list[float]] = {}
-    for row in self.rows:
-      for class_id, iou in (row.get("per_class_iou") or {}).items():
-        if _is_number(iou):
-          found.setdefault(int(class_id), []).append(float(iou))
-    return {class_id: float(np.mean(ious)) for class_id, ious in found.items()}
-
-
-def group_rows(rows: Sequence[Row]) -> list[Group]:
-  """Groups in order of first appearance."""
-  groups: dict[tuple, list[Row]] = {}
-  for row in rows:
-    key = tuple(row.get(k) for k in
-                ("protocol", "dimension", "method", "field", "pairs"))
-    groups.setdefault(key, []).append(row)
-  return [Group(*key, rows=tuple(members)) for key, members in groups.items()]
 
 
 def find_group(groups: Sequence[Group], protocol: str, label_key: str,
@@ -89,7 +40,7 @@ def score_tables(rows: Sequence[Row]) -> Html:
 
 
 def _score_table(protocol: str, dimension: str, groups: list[Group]) -> Html:
-  fair = [g for g in groups if not g.uses_truth and g.score("miou")]
+  fair = [g for g in groups if not g.uses_truth and g.score("miou")[0] is not None]
   best = max(fair, key=lambda g: g.score("miou")[0], default=None)
   head = tag("tr", [tag("th", name) for name in ("method", "field", "pairs")],
              [tag("th", name, klass="number") for name in _SCORES.values()],
@@ -103,25 +54,24 @@ def _score_table(protocol: str, dimension: str, groups: list[Group]) -> Html:
         "tr", tag("td", group.method), tag("td", group.field), tag("td", pairs),
         [_score_cell(group.score(name), name == "miou") for name in _SCORES],
         tag("td", _span(group, "clicks"), klass="number"),
-        tag("td", len(group.rows), klass="number"),
+        tag("td", group.num_seeds, klass="number"),
         klass="best" if group is best and len(fair) > 1 else None))
   caption = tag("caption", tag("b", protocol), f" in {dimension.upper()}")
   return tag("div", tag("table", caption, tag("thead", head), tag("tbody", body)),
              klass="scroll")
 
 
-def _score_cell(score: tuple[float, float] | None, bar: bool) -> Html:
-  if score is None:
-    return tag("td", "–", klass="number")
+def _score_cell(score: tuple[float | None, float | None], bar: bool) -> Html:
   mean, spread = score
-  text = [f"{mean:.3f}", None if math.isnan(spread)
-          else tag("small", f" ± {spread:.3f}")]
+  if mean is None:
+    return tag("td", "–", klass="number")
+  text = [f"{mean:.3f}", None if spread is None else tag("small", f" ± {spread:.3f}")]
   style = f"--share:{100 * min(max(mean, 0), 1):.1f}%" if bar else None
   return tag("td", text, klass="number bar" if bar else "number", style=style)
 
 
 def _span(group: Group, name: str) -> str:
-  values = sorted({row[name] for row in group.rows if _is_number(row.get(name))})
+  values = sorted({row[name] for row in group.rows if is_number(row.get(name))})
   return "–".join(str(v) for v in dict.fromkeys(values[:1] + values[-1:])) or "–"
 
 
@@ -162,30 +112,28 @@ def _iou_text(iou: Mapping[int, float], class_id: int) -> str:
 
 def tiles(report: Report) -> Html:
   """The headline numbers, one tile each."""
-  made = []
   groups = group_rows(report.rows)
   keys = list(dict.fromkeys(key for view in report.views for key in view.labels))
   scores = {key: group.score("miou")[0] for key in keys
-            if (group := find_group(groups, report.protocol, key))
-            and group.score("miou")}
-  made.append(_tile(f"mIoU, {report.protocol} clicks", scores, "{:.3f}"))
+            if (group := find_group(groups, report.protocol, key))}
+  children = [_tile(f"mIoU, {report.protocol} clicks", scores, "{:.3f}")]
   for key, title, form in (("psnr", "PSNR of test views", "{:.1f} dB"),
                            ("ssim", "SSIM of test views", "{:.3f}"),
                            ("depth_error_m", "median depth error", "{:.3f} m")):
-    made.append(_tile(title, report.summary.get(key) or {}, form))
+    children.append(_tile(title, report.summary.get(key) or {}, form))
   seconds = {name: stage["seconds"]
              for name, stage in (report.summary.get("stages") or {}).items()
-             if _is_number(stage.get("seconds"))}
+             if is_number(stage.get("seconds"))}
   if seconds:
-    made.append(tag("div", tag("h3", "time"),
+    children.append(tag("div", tag("h3", "time"),
                     tag("p", duration(sum(seconds.values())), klass="value"),
                     [tag("p", name, tag("b", duration(s)))
                      for name, s in seconds.items()], klass="tile"))
-  return tag("div", made, klass="tiles")
+  return tag("div", children, klass="tiles")
 
 
 def _tile(title: str, values: Mapping[str, Any], form: str) -> Html | None:
-  values = {key: float(v) for key, v in values.items() if _is_number(v)}
+  values = {key: float(v) for key, v in values.items() if is_number(v)}
   if not values:
     return None
   # What the tool is for comes first: the field shaped without ground truth.
@@ -209,22 +157,8 @@ def stage_table(summary: Mapping[str, Any]) -> Html | None:
   head = tag("tr", tag("th", "stage"),
              [tag("th", title, klass="number") for title, _ in columns.values()])
   body = [tag("tr", tag("td", name), [
-      tag("td", form(stage[key]) if _is_number(stage.get(key)) else "–",
+      tag("td", form(stage[key]) if is_number(stage.get(key)) else "–",
           klass="number") for key, (_, form) in columns.items()])
           for name, stage in stages.items()]
   return tag("div", tag("table", tag("thead", head), tag("tbody", body)),
              klass="scroll")
-
-
-def duration(seconds: float) -> str:
-  """`48 s`, `3 min 05 s`, `2 h 10 min`; tenths below ten seconds."""
-  if seconds < 9.95:
-    return f"{seconds:.1f} s"
-  minutes, rest = divmod(round(seconds), 60)
-  if minutes >= 60:
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-  return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _is_number(value) -> bool:
-  return isinstance(value, (int, float, np.number)) and math.isfinite(value)

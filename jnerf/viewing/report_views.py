@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jnerf.evaluating.metrics import psnr
 from jnerf.viewing import images
 from jnerf.viewing.markup import Html, join, tag
 from jnerf.viewing.palette import label_image
@@ -104,8 +105,9 @@ def _label_key(view: ViewPanel) -> Html | None:
 def _color_figures(view: ViewPanel) -> list[Html]:
   figures = [figure(view.photo, "photograph", f"photograph {view.frame}", True)]
   for name, rgb in view.rendered.items():
+    quality = psnr(images.to_uint8(rgb) / 255, images.to_uint8(view.photo) / 255)
     figures.append(figure(rgb, f"render, {name}", f"render of {name}", True,
-                          f"{_psnr(rgb, view.photo):.1f} dB"))
+                          f"{quality:.1f} dB"))
   return figures
 
 
@@ -157,8 +159,3 @@ def _share_right(labels: np.ndarray, truth: np.ndarray | None) -> Html | None:
   if truth is None or not (truth > 0).any():
     return None
   return tag("b", f"{(labels == truth)[truth > 0].mean():.1%} right")
-
-
-def _psnr(image: np.ndarray, photo: np.ndarray) -> float:
-  error = (images.to_uint8(image) / 255.0 - images.to_uint8(photo) / 255.0) ** 2
-  return float(-10 * np.log10(max(error.mean(), 1e-10)))
