@@ -1,7 +1,6 @@
 """mIoU against clicks: which numbers are drawn, and that a picture comes of them."""
 
 from PIL import Image
-import pytest
 
 from jnerf.viewing.click_curves import click_curves, write_click_curves
 
@@ -21,7 +20,6 @@ def test_points_are_ordered_and_of_one_dimension():
 
 
 def test_a_picture_is_written(tmp_path):
-  pytest.importorskip("matplotlib")
   write_click_curves(tmp_path / "curves.png", GROUPS)
   with Image.open(tmp_path / "curves.png") as picture:
     assert picture.width > 600 and len(picture.convert("RGB").getcolors(1 << 20)) > 50

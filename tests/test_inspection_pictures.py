@@ -66,23 +66,66 @@ def test_plot_axes_follow_cameras_that_stand_askew():
 
 def colour_at(picture, colour) -> np.ndarray:
   """`[n, 2]` columns and rows of the pixels that are nearly of a colour."""
-  near = np.abs(picture.astype(int) - np.array(colour)).max(axis=-1) < 30
-  return np.argwhere(near)[:, ::-1]
+  near = np.abs(picture.astype(int) - [int(colour[i:i + 2], 16) for i in (1, 3, 5)])
+  return np.argwhere(near.max(axis=-1) < 30)[:, ::-1]
 
 
 def test_camera_plot_shows_every_part_at_its_place(scene):
+  figure = frustums.camera_figure(scene)
   picture = frustums.camera_plot(scene)
-  assert picture.dtype == np.uint8 and picture.shape[1] == frustums.WIDTH
-  body = picture[frustums.HEAD + 40:]  # the legend has all colours
-  for colour in (frustums.TRAIN, frustums.TEST, frustums.BOX):
-    assert len(colour_at(body, colour)) > 20
-  # A wall straight ahead, seen from above: its points lie on one row.
+  assert picture.dtype == np.uint8 and picture.shape[2] == 3
   axes = frustums.plot_axes(scene.cam_to_world, scene.bounds)
-  (above, side), size = frustums._panels(axes, scene.bounds)
-  assert size[0] == frustums.WIDTH and above.scale == side.scale
-  corners = np.stack([panel.place(scene.bounds) for panel in (above, side)])
-  np.testing.assert_allclose(corners[0, :, 0], corners[1, :, 0])  # under one another
-  assert corners.min() > 0 and (corners < size).all()
+  above, side = figure.axes
+  texts = [text.get_text() for text in figure.legends[0].get_texts()]
+  assert texts == ["8 training", "2 test", "bounds", "measured surface"]
+  centres = scene.cam_to_world[:, :3, 3] @ axes.T
+  box = np.sort(scene.bounds @ axes.T, axis=0)
+  for view, rows in ((above, [0, 1]), (side, [0, 2])):
+    origin, one = view.transData.transform([(0, 0), (1, 1)])
+    assert one[0] - origin[0] == pytest.approx(one[1] - origin[1])  # no side is squeezed
+    # In pixels of the picture, whose rows count from above.
+    low, high = (view.transData.transform(end[rows]) for end in box)
+    (left, bottom), (right, top) = low.astype(int), high.astype(int)
+    part = picture[len(picture) - top - 3:len(picture) - bottom + 3, left - 3:right + 3]
+    for colour in (frustums.TRAIN, frustums.TEST, frustums.BOX):
+      assert len(colour_at(part, colour)) > 20
+    marks = [spot for cameras in view.collections if len(cameras.get_offsets()) in (2, 8)
+             for spot in cameras.get_offsets()]
+    np.testing.assert_allclose(np.sort(marks, axis=0), np.sort(centres[:, rows], axis=0))
+    corners = colour_at(part, frustums.BOX)
+    np.testing.assert_allclose(np.ptp(corners, axis=0), high - low, atol=4)
+  scales = [view.transData.transform(box[:, [0, 1]])[:, 0] for view in (above, side)]
+  np.testing.assert_allclose(*scales)  # under one another
+
+
+def test_ticks_are_the_scenes_coordinates(scene):
+  poses = ring(12)
+  turned = np.diag([-1.0, -1, 1])  # seen so, x and y grow to the left and downwards
+  poses[:, :3] = turned @ poses[:, :3]
+  scene = scene.replace(cam_to_world=poses[:10], depth=None)
+  figure = frustums.camera_figure(scene)
+  axes = frustums.plot_axes(scene.cam_to_world, scene.bounds)
+  for view, rows in zip(figure.axes, ([0, 1], [0, 2])):
+    for axis, row in zip((view.xaxis, view.yaxis), axes[rows]):
+      name = axis.get_label_text()
+      point = np.eye(3)["xyz".index(name)] * 1.5
+      assert axis.get_major_formatter()(row @ point, 0) == "1.5"
+  assert frustums._combination(np.array([0.6, 0, -0.8])) == "0.60 x − 0.80 z"
+  assert frustums._combination(np.array([0, -1.0, 1e-12])) == "− y"
+
+
+@pytest.mark.parametrize("size", [(90, 1, 1), (1, 1, 90), (3, 2, 1e-9)])
+def test_long_and_flat_scenes_fit(scene, size):
+  box = np.array([[0, 0, 0], size], float)
+  picture = frustums.camera_plot(scene.replace(bounds=box, depth=None))
+  assert picture.shape[1] == 1000 and 200 < picture.shape[0] < 1300
+  assert len(colour_at(picture[80:], frustums.BOX)) > 100
+
+
+@pytest.mark.parametrize("name", ["$\\frac{", "部屋"])
+def test_names_of_any_letters_are_written_as_they_are(scene, name):
+  named = scene.replace(name=name, frames=tuple(f"{name}{i}" for i in range(10)))
+  assert frustums.camera_plot(named).ndim == 3  # neither a formula nor a warning
 
 
 def test_the_cross_is_what_a_film_circles(scene):
@@ -92,7 +135,7 @@ def test_the_cross_is_what_a_film_circles(scene):
       cam_to_world=np.concatenate([inward, aside[None]]), depth=None, semantic=None,
       instance=None, intrinsics=np.repeat(scene.intrinsics[:1], 13, axis=0),
       train=np.arange(12), test=np.array([12]), bounds=np.array([[-6.0] * 3, [6.0] * 3]))
-  body = frustums.camera_plot(scene)[frustums.HEAD + 40:]
+  body = frustums.camera_plot(scene)[80:]  # the legend has all colours
   column = colour_at(body, frustums.FOCUS)[:, 0]
   film = orbit_path(scene.cam_to_world[scene.train], 8)
   middle = focus_point(film)
@@ -106,19 +149,17 @@ def test_camera_plot_of_few_many_and_unmeasured_cameras(scene):
                       cam_to_world=scene.cam_to_world[:1], semantic=None, instance=None,
                       intrinsics=scene.intrinsics[:1], train=np.array([0]),
                       test=np.array([], np.int64))
-  assert len(colour_at(frustums.camera_plot(one)[110:], frustums.TRAIN)) > 10
+  assert len(colour_at(frustums.camera_plot(one)[80:], frustums.TRAIN)) > 10
   chosen = np.arange(600) % 10
   many = scene.replace(frames=tuple(f"frame_{i:05}" for i in range(600)), depth=None,
                        images=scene.images[chosen],
                        cam_to_world=scene.cam_to_world[chosen],
                        intrinsics=scene.intrinsics[chosen], semantic=None, instance=None,
                        train=np.arange(599), test=np.array([599]))
-  assert frustums.camera_plot(many, named=["frame_00007"]).shape[1] == frustums.WIDTH
+  figure = frustums.camera_figure(many, named=["frame_00007"])
+  assert "250 of them drawn" in figure.legends[0].get_title().get_text()
+  names = [text.get_text() for text in figure.axes[0].texts]
+  assert names[0] == "frame_00007" and 1 < len(names) <= frustums.SHOWN_NAMES
+  assert len(set(names)) == len(names)
   assert (frustums.camera_plot(scene) != frustums.camera_plot(
       scene.replace(depth=0 * scene.depth))).any()
-
-
-@pytest.mark.parametrize("length, expected", [(1.0, 1), (1.99, 1), (2.3, 2), (0.07, 0.05),
-                                              (731, 500)])
-def test_scale_bars_are_round(length, expected):
-  assert frustums._round_length(length) == pytest.approx(expected)

@@ -76,6 +76,15 @@ def test_names_say_what_a_module_is_about():
   assert not [relative(path) for path in SOURCES if path.stem in vague]
 
 
+def test_what_takes_long_to_import_is_imported_where_it_is_used():
+  slow = {"matplotlib", "pycolmap", "torch", "transformers"}
+  for path in SOURCES:
+    for node in ast.parse(path.read_text()).body:
+      names = [alias.name for alias in getattr(node, "names", ())]
+      names = [node.module or ""] if isinstance(node, ast.ImportFrom) else names
+      assert not slow & {name.partition(".")[0] for name in names}, relative(path)
+
+
 def test_import_contracts_are_kept():
   result = subprocess.run(
       [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports; "

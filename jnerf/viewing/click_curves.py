@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import pathlib
 
-from jnerf.errors import InputError
-
 _STYLES = {"shaped": "-", "plain": "--", "none": ":", "shaped-oracle": "-."}
 
 
@@ -15,14 +13,11 @@ def write_click_curves(path: pathlib.Path, groups: Sequence[Mapping],
   """Draws the protocols `clicks-k` of groups of `aggregate` into a PNG.
 
   A colour is a method, a style of line a field; the band around a line is the standard
-  deviation over seeds. Raises InputError where matplotlib is missing.
+  deviation over seeds.
   """
-  try:
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
-  except ImportError:
-    raise InputError("click curves need matplotlib: pip install 'jacobinerf[plots]'"
-                     ) from None
+  from matplotlib import colormaps
+  from matplotlib.figure import Figure
+
   lines = click_curves(groups, dimension)
   figure = Figure(figsize=(9, 6), layout="constrained")
   axes, palette = figure.subplots(), colormaps["tab20"]
