@@ -52,6 +52,14 @@ def test_a_view_that_looks_elsewhere_is_isolated_and_named(scene):
                           "rgb_3; ") for w in warnings)
 
 
+def test_test_views_that_share_nothing_are_warned_of(scene):
+  poses = scene.cam_to_world.copy()
+  poses[scene.test, :3, :3] = np.diag([-1.0, 1, -1])
+  turned = inspection.inspect_scene(scene.replace(cam_to_world=poses, depth=None))
+  assert turned["baselines"]["test_shared"] == 0
+  assert any("turned to only 0% of what test views" in w for w in turned["warnings"])
+
+
 def test_cameras_in_one_place_have_no_parallax(scene):
   poses = scene.cam_to_world.copy()
   poses[:, 0, 3] = 1e-4 * np.arange(10)

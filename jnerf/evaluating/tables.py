@@ -47,11 +47,11 @@ def benchmark_table(groups: Sequence[Mapping], dimension: str, score: str = "mio
   largest mean of a column that was not trained on ground truth is in bold.
   score: of `SCORES`; protocols: the columns, () for all.
   """
-  shown = [group for group in groups if group["dimension"] == dimension
-           and group["protocol"] in (protocols or [group["protocol"]])]
-  protocols = list(dict.fromkeys(group["protocol"] for group in shown))
+  groups = [group for group in groups if group["dimension"] == dimension
+            and group["protocol"] in (protocols or [group["protocol"]])]
+  protocols = list(dict.fromkeys(group["protocol"] for group in groups))
   cells = {}
-  for group in shown:
+  for group in groups:
     key = group["field"], group["pairs"] or "", group["method"]
     cells.setdefault(key, {})[group["protocol"]] = group[score]
   best = {protocol: max((scores[protocol][0] for key, scores in cells.items()

@@ -1,11 +1,10 @@
 """How the cameras stand to one another: who sees the same, and from how far apart.
 
-Depth is found where two views see one point from two places, so all here is measured
-at points that the views see: a few pixels of every view, at their measured depth, or
-where there is none at an assumed one. Assumed is that a view sees things about as
-far away as the point that all cameras look at; where they look at no one point, half
-the longest side of the scene's box. Only training views count as others, for a field
-is fitted to nothing else.
+Depth can be found where two views see one point from two places. So everything here is
+measured at points: a few pixels of every view, at their measured depth. Where none was
+measured, a view is taken to see things as far away as the point that all cameras look
+at; where they look at no one point, half the longest side of the scene's box. Only
+training views count as others, for a field is fitted to nothing else.
 
 Notation: V views, M points over all of them.
 """
@@ -99,7 +98,7 @@ def _points_of_views(scene: Scene):
 
 
 def _assumed_depth(scene: Scene) -> np.ndarray:
-  """`[V]` depth of what each view sees, were there no measurement; see above."""
+  """`[V]` depth at which each view is taken to see things; see above."""
   fallback = float(np.max(scene.bounds[1] - scene.bounds[0])) / 2
   focus = focus_point(scene.cam_to_world)
   if focus is None:
@@ -120,10 +119,10 @@ def _used(scene: Scene, view: int) -> np.ndarray:
 
 
 def _seen_from_elsewhere(scene: Scene, points: np.ndarray, owner: np.ndarray):
-  """By how many training views each point is seen, its owner not counted, and cosines.
+  """How many training views besides its owner see each point, and from which angles.
 
-  Returns `(count [M], cosine of the widest angle [M], of the narrowest)`, between the
-  ways from the point to its owner and to those that see it.
+  Returns `(count [M], widest [M], narrowest [M])`; the last two are cosines of angles at
+  the point, between its owner and the other views that see it.
   """
   centres = scene.cam_to_world[:, :3, 3]
   to_owner = _unit(centres[owner] - points)
@@ -136,8 +135,8 @@ def _seen_from_elsewhere(scene: Scene, points: np.ndarray, owner: np.ndarray):
     if scene.mask is not None:
       sees &= scene.mask[view][row, column]
     if scene.depth is not None:
-      there = scene.depth[view][row, column]
-      sees &= (there == 0) | (np.abs(there - z) < DEPTH_TOLERANCE * z)
+      measured = scene.depth[view][row, column]
+      sees &= (measured == 0) | (np.abs(measured - z) < DEPTH_TOLERANCE * z)
     count += sees
     cosine = np.einsum("mi,mi->m", to_owner, _unit(centres[None, view] - points))
     widest = np.where(sees, np.minimum(widest, cosine), widest)
@@ -148,9 +147,9 @@ def _seen_from_elsewhere(scene: Scene, points: np.ndarray, owner: np.ndarray):
 def _nearest_training_view(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
   """`(view [V], distance [V])` of the nearest other training view; -1 for none."""
   centres = scene.cam_to_world[:, :3, 3]
-  distance, found = cKDTree(centres[scene.train]).query(centres, k=2)
+  distance, nearest = cKDTree(centres[scene.train]).query(centres, k=2)
   # Of two, for the nearest may be the view itself; a tree of one gives inf.
-  view = np.append(scene.train, -1)[found]
+  view = np.append(scene.train, -1)[nearest]
   itself = view[:, 0] == np.arange(len(centres))
   pick = np.where(itself, 1, 0)
   every = np.arange(len(centres))

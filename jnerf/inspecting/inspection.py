@@ -54,22 +54,22 @@ def inspect_scene(scene: Scene) -> dict:
 def extent_origin(scene: Scene) -> dict[str, str]:
   """What `near`, `far` and `bounds` rest on: `depth`, `cameras`, or else `given`.
 
-  Told by making them anew both ways: what neither way gives came from the config or
+  They are guessed again both ways: what neither guess equals came from the config or
   from the capture's own files.
   """
-  found = {}
+  guesses = {}
   if scene.depth is not None and scene.depth[scene.train].any():
-    found["depth"] = lambda: bounds.scene_extent(
+    guesses["depth"] = lambda: bounds.scene_extent(
         scene.cam_to_world, scene.depth, scene.train, scene.intrinsics)
-  make = bounds.unbounded_extent if scene.unbounded else bounds.scene_extent
-  found["cameras"] = lambda: make(scene.cam_to_world)
+  guess_extent = bounds.unbounded_extent if scene.unbounded else bounds.scene_extent
+  guesses["cameras"] = lambda: guess_extent(scene.cam_to_world)
   origin = dict.fromkeys(("near", "far", "bounds"), "given")
-  for name, extent in found.items():
+  for name, extent in guesses.items():
     try:
-      made = dict(zip(origin, extent(), strict=True))
+      guess = dict(zip(origin, extent(), strict=True))
     except InputError:  # cameras in one place: it must have been given
       continue
-    for key, value in made.items():
+    for key, value in guess.items():
       if origin[key] == "given" and np.allclose(getattr(scene, key), value, rtol=1e-6):
         origin[key] = name
   return origin
@@ -133,8 +133,8 @@ def _cameras(scene: Scene) -> dict:
 
 
 def _depth(scene: Scene) -> dict:
-  known = scene.depth[scene.depth > 0]
+  depths = scene.depth[scene.depth > 0]
   low, median, high = (
-      np.percentile(known, [0, 50, 100]).tolist() if known.size else [0.0] * 3)
-  return {"known": known.size / scene.depth.size, "low": low, "median": median,
+      np.percentile(depths, [0, 50, 100]).tolist() if depths.size else [0.0] * 3)
+  return {"known": depths.size / scene.depth.size, "low": low, "median": median,
           "high": high}

@@ -1,4 +1,4 @@
-"""What of an inspection the user should know before waiting for a fit.
+"""Warnings: what the user should know about a capture before waiting for a fit.
 
 Everything takes the plain values that `inspection.inspect_scene` gathers.
 """
@@ -45,20 +45,21 @@ def _of_frames(result: dict) -> Iterator[str]:
 
 
 def _of_cameras(result: dict) -> Iterator[str]:
-  found, cover = result["baselines"], result.get("coverage")
-  angle = median_of(found["views"], "triangulation")
+  baselines, cover = result["baselines"], result.get("coverage")
+  angle = median_of(baselines["views"], "triangulation")
   if angle is not None and angle < NO_PARALLAX:
     yield (f"the cameras stand nearly in one place (what they share they see at most "
            f"{angle:.2g} degrees apart): no parallax, depth cannot be found; step "
            "sideways between photographs")
-  if isolated := found["isolated"]:
+  if isolated := baselines["isolated"]:
     yield (f"{_count(isolated, 'looks', 'look')} at nothing that another training frame "
            f"sees: {_some(isolated)}; leave out, or photograph what lies between")
   if cover and cover["seen"] < 0.9:
     yield f"training views see only {cover['seen']:.0%} of what test views see"
-  elif not cover and (found["test_shared"] or 1) < 0.9:
-    yield (f"training views are turned to only {found['test_shared']:.0%} of what test "
-           "views are turned to")
+  shared = baselines["test_shared"]
+  if not cover and shared is not None and shared < 0.9:
+    yield (f"training views are turned to only {shared:.0%} of what test views are "
+           "turned to")
 
 
 def _of_photos(photos: dict) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """Which photographs are blurred, or exposed unlike the others of their capture.
 
-Both are judged against the views beside a view in capture order, since those show
-much the same, and against how far these differences spread over the whole capture: a
-capture that jumps from place to place differs more, and is judged less strictly. A
-difference that nobody would see is let off, however even the capture is.
+A view is compared with those before and after it in capture order, which show much the
+same. How large a difference must be to be reported grows with how much all views of the
+capture differ from theirs, so that one that jumps from place to place is judged less
+strictly. A difference that nobody would see is never reported.
 
 Sharpness is the energy of second differences from pixel to pixel over that of the
 photograph at a quarter of its size, as log2, along rows and along columns, of which
@@ -12,8 +12,8 @@ scene's own contrast out. What is measured is the picture at its working size: b
 that the resizing hides does no harm.
 
 Exposure is log2 of linear luminance, in stops, at three percentiles. Other content
-moves one of them; other exposure moves all three the same way, by at least the
-least of them.
+moves some of them; other exposure moves all three the same way. The smallest of the three
+differences is taken, and none where they disagree about the sign.
 """
 
 from __future__ import annotations
@@ -93,12 +93,12 @@ def _measure(scene: Scene, view: int) -> tuple[float, list[float], float]:
 
 def _energies(plane: np.ndarray, used: np.ndarray) -> np.ndarray:
   """`[2]` mean squared second difference down and across, where all three count."""
-  found = []
+  energies = []
   for values, ok in ((plane, used), (plane.T, used.T)):
     ok = ok[:-2] & ok[1:-1] & ok[2:]
     second = values[:-2] - 2 * values[1:-1] + values[2:]
-    found.append(np.mean(second[ok] ** 2) if ok.any() else np.nan)
-  return np.array(found)
+    energies.append(np.mean(second[ok] ** 2) if ok.any() else np.nan)
+  return np.array(energies)
 
 
 def _reduced(plane: np.ndarray) -> np.ndarray:
@@ -121,7 +121,7 @@ def _against_neighbours(values: np.ndarray) -> np.ndarray:
 
 
 def _spread(values: np.ndarray) -> float:
-  """Standard deviation as the median absolute deviation tells it."""
+  """Standard deviation, estimated from the median absolute deviation."""
   return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 

@@ -57,13 +57,15 @@ def coverage(scene: Scene) -> dict:
       COVERAGE_POINTS)
   if not len(points):
     return {}
-  seen = np.zeros(len(points), np.int64)
+  num_views = np.zeros(len(points), np.int64)
   for view in scene.train:
-    seen += visible(points, scene.depth[view], scene.cam_to_world[view],
+    num_views += visible(points, scene.depth[view], scene.cam_to_world[view],
                     scene.intrinsics[view])
   inside = ((points >= scene.bounds[:1]) & (points <= scene.bounds[1:])).all(axis=1)
-  return {"seen": float((seen > 0).mean()), "seen_by_three": float((seen > 2).mean()),
-          "median_views": float(np.median(seen)), "in_bounds": float(inside.mean())}
+  return {"seen": float((num_views > 0).mean()),
+          "seen_by_three": float((num_views > 2).mean()),
+          "median_views": float(np.median(num_views)),
+          "in_bounds": float(inside.mean())}
 
 
 def _border_cosine(intrinsics: np.ndarray, size: tuple[int, int]) -> float:

@@ -115,10 +115,10 @@ def _tour(poses: np.ndarray) -> np.ndarray:
                                axis=-1) / scale
                 + (1 - np.einsum("ik,jk->ij", poses[:, :3, 2],
                                  poses[:, :3, 2])) / 2)
-  order, left = [0], set(range(1, len(poses)))
-  while left:
-    order.append(min(left, key=lambda j: separation[order[-1], j]))
-    left.remove(order[-1])
+  order, unvisited = [0], set(range(1, len(poses)))
+  while unvisited:
+    order.append(min(unvisited, key=lambda j: separation[order[-1], j]))
+    unvisited.remove(order[-1])
   return np.array(order)
 
 

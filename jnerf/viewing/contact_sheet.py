@@ -19,19 +19,19 @@ def contact_sheet(scene: Scene, palette: np.ndarray | None = None, columns: int 
   Names of test frames are marked.
   """
   num = min(max_frames, len(scene.frames))
-  chosen = np.unique(np.linspace(0, len(scene.frames) - 1, num).astype(np.int64))
+  views = np.unique(np.linspace(0, len(scene.frames) - 1, num).astype(np.int64))
   width, height = scene.size
   size = (min(thumbnail_width, width), 0)
   size = (size[0], max(1, round(height * size[0] / width)))
   overlay = palette is not None and scene.semantic is not None
   margin, caption = 4, 14
   cell = size[1] * (2 if overlay else 1) + caption + margin
-  columns = min(columns, len(chosen))
-  rows = -(-len(chosen) // columns)
+  columns = min(columns, len(views))
+  rows = -(-len(views) // columns)
   sheet = Image.new("RGB", (columns * (size[0] + margin) + margin, rows * cell + margin),
                     "white")
   draw = ImageDraw.Draw(sheet)
-  for place, view in enumerate(chosen):
+  for place, view in enumerate(views):
     x = margin + place % columns * (size[0] + margin)
     y = margin + place // columns * cell
     photo = resize_area(scene.images[view], size)

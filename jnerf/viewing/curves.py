@@ -66,17 +66,17 @@ def line_chart(series: Mapping[str, Series], title: str = "",
   than 40 points is drawn faint, with its running mean over it.
   """
   points = {name: _clean(values, log_y) for name, values in series.items()}
-  shown = np.concatenate(list(points.values()) or [np.zeros((0, 2))])
-  shown = shown[np.isfinite(shown[:, 1])]
-  if not shown.size:
+  finite = np.concatenate(list(points.values()) or [np.zeros((0, 2))])
+  finite = finite[np.isfinite(finite[:, 1])]
+  if not finite.size:
     return tag("svg", _text(width / 2, height / 2, f"{title}: no values", "middle"),
                viewBox=f"0 0 {width} {height}", width=width, height=height,
                klass="chart")
   legend, legend_lines = _legend(list(points), width)
   height += legend_lines * _LEGEND_LINE
   top = _TOP + legend_lines * _LEGEND_LINE
-  to_x, x_ticks = _axis(shown[:, 0], False, _LEFT, width - _RIGHT, pad=0)
-  to_y, y_ticks = _axis(shown[:, 1], log_y, height - _BOTTOM, top, pad=0.06)
+  to_x, x_ticks = _axis(finite[:, 0], False, _LEFT, width - _RIGHT, pad=0)
+  to_y, y_ticks = _axis(finite[:, 1], log_y, height - _BOTTOM, top, pad=0.06)
   children = [_text(_LEFT, 16, title, "start", font_weight="600"), legend,
               _grid(to_x, x_ticks, to_y, y_ticks, width, height),
               _text((_LEFT + width - _RIGHT) / 2, height - 4, x_label, "middle",
@@ -139,11 +139,11 @@ def _grid(to_x, x_ticks, to_y, y_ticks, width: int, height: int) -> list[Html]:
 
 def _lines(values: np.ndarray, to_x, to_y, color: str, log_y: bool) -> list[Html]:
   dense = len(values) > 40
-  drawn = [_path(values, to_x, to_y, color, 1.0 if dense else 1.8,
+  paths = [_path(values, to_x, to_y, color, 1.0 if dense else 1.8,
                  0.3 if dense else 1.0)]
   if dense:
-    drawn.append(_path(_running_mean(values, log_y), to_x, to_y, color, 1.9, 1.0))
-  return drawn
+    paths.append(_path(_running_mean(values, log_y), to_x, to_y, color, 1.9, 1.0))
+  return paths
 
 
 def _running_mean(values: np.ndarray, log_y: bool, share: int = 40) -> np.ndarray:

@@ -1,17 +1,17 @@
-"""What an estimate of memory and time says to a reader."""
+"""An estimate of memory and time as text."""
 
 from __future__ import annotations
 
 from jnerf.training.progress import duration
 
 
-def format_estimate(found: dict) -> list[tuple[str, str]]:
+def format_estimate(estimate: dict) -> list[tuple[str, str]]:
   """`(subject, text)` of every stage, of rendering and of all.
 
-  found: as `stages.estimate.estimate` gives it.
+  estimate: as `runs.estimate.estimate` gives it.
   """
   lines = []
-  for name, stage in found["stages"].items():
+  for name, stage in estimate["stages"].items():
     data = size_text(stage["data_bytes"]) + ("" if stage["on_device"] else " on the host")
     lines.append((name, (
         f"{stage['steps']} steps: {about(stage['seconds'])} "
@@ -19,22 +19,22 @@ def format_estimate(found: dict) -> list[tuple[str, str]]:
         f"{stage['measured_steps']}), memory {size_text(stage['memory_bytes'])} "
         f"(data {data}, parameters {size_text(stage['state_bytes'])}, step "
         f"{size_text(stage['temp_bytes'])})")))
-  if rendering := found.get("rendering"):
+  if rendering := estimate.get("rendering"):
     labelled = rendering["labelled_views"]
     lines.append(("rendering", (
         f"{about(rendering['seconds'])} ({rendering['view_seconds']:.2g} s a view) "
         f"for {rendering['test_views']} test views by {rendering['fields']} fields"
         + (f" and {labelled} views to label" if labelled else ""))))
-  if found["stages"]:
-    there = found["device_bytes"] or found["host_bytes"]
+  if estimate["stages"]:
+    memory = estimate["device_bytes"] or estimate["host_bytes"]
     lines.append(("in all", (
-        f"{about(found['seconds'])} on {found['num_devices']} x {found['device']}, "
-        f"{found['cores']} cores"
-        + (f", {size_text(there)} of memory" if there else "")
-        + (f", busy with other work too (load {found['load']:.1f}), else faster"
-           if found["load"] > 0.5 else "")
-        + f"; this estimate itself took {size_text(found['peak_bytes'])} at most, "
-        f"{size_text(found['scene_bytes'])} of it the scene. Features, labelling and "
+        f"{about(estimate['seconds'])} on {estimate['num_devices']} x "
+        f"{estimate['device']}, {estimate['cores']} cores"
+        + (f", {size_text(memory)} of memory" if memory else "")
+        + (f", busy with other work too (load {estimate['load']:.1f}), else faster"
+           if estimate["load"] > 0.5 else "")
+        + f"; this estimate itself took {size_text(estimate['peak_bytes'])} at most, "
+        f"{size_text(estimate['scene_bytes'])} of it the scene. Features, labelling and "
         "scores come on top")))
   return lines
 

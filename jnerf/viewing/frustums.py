@@ -171,9 +171,9 @@ def _draw_cameras(view, scene: Scene, across: np.ndarray) -> None:
   view.add_collection(LineCollection((_box_corners(scene.bounds) @ across.T)[_EDGES],
                                      colors=BOX, linewidths=1.2), autolim=False)
   frustums = _frustums(scene) @ across.T
-  shown = np.unique(np.linspace(0, len(frustums) - 1, SHOWN_CAMERAS).astype(np.int64))
-  for views, colour in ((np.setdiff1d(shown, scene.test), TRAIN),
-                        (np.intersect1d(shown, scene.test), TEST)):
+  sample = np.unique(np.linspace(0, len(frustums) - 1, SHOWN_CAMERAS).astype(np.int64))
+  for views, colour in ((np.setdiff1d(sample, scene.test), TRAIN),
+                        (np.intersect1d(sample, scene.test), TEST)):
     faces = [frustum[list(face)] for frustum in frustums[views] for face in _FACES]
     for options in ({"facecolors": colour, "alpha": 0.06},
                     {"facecolors": "none", "edgecolors": colour, "linewidths": 0.7}):
@@ -206,9 +206,9 @@ def _draw_names(view, scene: Scene, across: np.ndarray, named: Sequence[str]) ->
   first = [scene.frames.index(frame) for frame in named]
   even = np.linspace(0, len(scene.frames) - 1, SHOWN_NAMES).astype(np.int64).tolist()
   order = dict.fromkeys([*first, 0, len(scene.frames) - 1, *even, *scene.test.tolist()])
-  taken = []
+  spots = []
   for index in order:
-    if len(taken) == max(SHOWN_NAMES, len(first)):
+    if len(spots) == max(SHOWN_NAMES, len(first)):
       return
     text = view.annotate(
         scene.frames[index][-24:], across @ scene.cam_to_world[index, :3, 3], (4, 3),
@@ -217,7 +217,7 @@ def _draw_names(view, scene: Scene, across: np.ndarray, named: Sequence[str]) ->
         path_effects=[withStroke(linewidth=2, foreground="white")])
     spot = text.get_window_extent().padded(2)
     inside = view.figure.bbox.containsx(spot.x1) and view.figure.bbox.containsy(spot.y1)
-    if spot.count_overlaps(taken) or not inside:
+    if spot.count_overlaps(spots) or not inside:
       text.remove()
     else:
-      taken.append(spot)
+      spots.append(spot)

@@ -37,21 +37,21 @@ def color_map(values: np.ndarray, name: str) -> np.ndarray:
 
 def depth_range(*maps: np.ndarray | None) -> tuple[float, float]:
   """A common `(lo, hi)` for depth maps: 1st and 99th percentile of what is > 0."""
-  known = [np.asarray(d)[np.isfinite(d) & (np.asarray(d) > 0)]
+  depths = [np.asarray(d)[np.isfinite(d) & (np.asarray(d) > 0)]
            for d in maps if d is not None]
-  known = np.concatenate(known) if known else np.zeros(0)
-  if not known.size:
+  depths = np.concatenate(depths) if depths else np.zeros(0)
+  if not depths.size:
     return 0.0, 1.0
-  lo, hi = np.percentile(known, [1, 99])
+  lo, hi = np.percentile(depths, [1, 99])
   return float(lo), float(max(hi, lo + 1e-6))
 
 
 def depth_image(depth: np.ndarray, lo: float, hi: float) -> np.ndarray:
   """Depth `[H, W]` from `lo` (bright) to `hi` (dark); no depth (<= 0) is black."""
   depth = np.asarray(depth, np.float64)
-  known = np.isfinite(depth) & (depth > 0)
-  near = 1 - (np.where(known, depth, hi) - lo) / (hi - lo)
-  return to_uint8(color_map(near, "viridis") * known[..., None])
+  is_known = np.isfinite(depth) & (depth > 0)
+  near = 1 - (np.where(is_known, depth, hi) - lo) / (hi - lo)
+  return to_uint8(color_map(near, "viridis") * is_known[..., None])
 
 
 def response_image(photo: np.ndarray, response: np.ndarray) -> np.ndarray:

@@ -17,10 +17,10 @@ _ORIGINS = {"depth": "from depth", "cameras": "guessed from the cameras",
 
 def format_inspection(result: dict, needs: Sequence[tuple[str, str]] = (),
                       cost: Sequence[tuple[str, str]] = ()) -> str:
-  """What `inspect_scene` found, the class table and warnings included.
+  """The result of `inspect_scene` as text, the class table and warnings included.
 
-  needs, cost: further `(subject, text)` lines: what labels take, and what the config
-    costs here.
+  needs, cost: further lines `(subject, text)`: what labelling needs, and how long the
+    config takes on this machine and how much memory.
   """
   lines = [_wrapped(f"{result['name']}: {result['source']}", WIDTH), "",
            *_camera_lines(result), *_extent_lines(result), *_baseline_lines(result),
@@ -36,9 +36,10 @@ def format_inspection(result: dict, needs: Sequence[tuple[str, str]] = (),
 
 
 def line(subject: str, text: str) -> str:
-  """What it is about, and what is to be said, wrapped.
+  """The subject, and the text beside it, wrapped.
 
-  Without a subject it goes with the line above, and is not wrapped: something to copy.
+  A text without a subject belongs to the line above; it is something to copy, such as a
+  command, and is not wrapped.
   """
   if subject:
     text = _wrapped(text, WIDTH - INDENT).replace("\n", "\n" + INDENT * " ")
@@ -80,13 +81,13 @@ def _extent_lines(result: dict) -> Iterator[str]:
 
 
 def _baseline_lines(result: dict) -> Iterator[str]:
-  found = result["baselines"]
-  rows = found["views"]
+  baselines = result["baselines"]
+  rows = baselines["views"]
   typical = {key: median_of(rows, key) for key in (
       "distance", "turn", "baseline", "triangulation", "depth")}
   if typical["distance"] is None:
     return
-  what = "what is seen" if found["depth"] == "measured" else (
+  what = "what is seen" if baselines["depth"] == "measured" else (
       f"what is seen, taken to be {typical['depth']:.3g} away")
   yield line("baselines", f"nearest training view {typical['distance']:.3g} away and "
              f"turned by {_degrees(typical['turn'])}: {typical['baseline']:.0%} of the "
@@ -100,19 +101,19 @@ def _baseline_lines(result: dict) -> Iterator[str]:
 
 
 def _coverage_lines(result: dict) -> Iterator[str]:
-  found = result["baselines"]
+  baselines = result["baselines"]
   if result.get("coverage"):
     cover = result["coverage"]
     yield line("coverage", f"{cover['seen']:.1%} of the test views' surface is seen in "
                f"training, {cover['seen_by_three']:.1%} by 3 views or more "
                f"(median {cover['median_views']:.0f}); {cover['in_bounds']:.1%} lies "
                "in the bounds")
-  elif found["test_shared"] is not None:
-    yield line("coverage", f"{found['test_shared']:.0%} of what the test views are "
+  elif baselines["test_shared"] is not None:
+    yield line("coverage", f"{baselines['test_shared']:.0%} of what the test views are "
                "turned to is before a training view too, "
-               f"{found['test_shared_by_three']:.0%} before 3 or more (whether something "
-               "hides it there is not known without depth)")
-  tests = [row for row in found["views"]
+               f"{baselines['test_shared_by_three']:.0%} before 3 or more (whether "
+               "something hides it there is not known without depth)")
+  tests = [row for row in baselines["views"]
            if row["is_test"] and row["nearest_angle"] is not None]
   if tests:
     worst = max(tests, key=lambda row: row["nearest_angle"])
@@ -122,13 +123,13 @@ def _coverage_lines(result: dict) -> Iterator[str]:
 
 
 def _photo_lines(photos: dict) -> Iterator[str]:
-  def told(rows):
+  def count(rows):
     return str(len(rows) or "none")
 
   clipped = [share for share in photos["clipped"] if share is not None]
   mean = sum(clipped) / max(len(clipped), 1)
-  yield line("photos", f"compared with the frames around: {told(photos['blurred'])} "
-             f"blurred, {told(photos['exposed'])} exposed otherwise; {mean:.1%} of "
+  yield line("photos", f"compared with the frames around: {count(photos['blurred'])} "
+             f"blurred, {count(photos['exposed'])} exposed otherwise; {mean:.1%} of "
              "pixels are pure white or black")
 
 

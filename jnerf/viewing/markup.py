@@ -1,7 +1,7 @@
 """HTML and SVG built from Python calls, escaped by construction.
 
 `tag("p", "a < b", klass="note")` gives `<p class="note">a &lt; b</p>`. A plain
-`str` child is text and is escaped; only what `tag` itself made (`Html`) is
+`str` child is text and is escaped; only what `tag` returned (`Html`) is
 passed through. So no name out of a user's file can break the page.
 """
 
@@ -23,12 +23,12 @@ def tag(name: str, *children, **attributes) -> Html:
 
   Attributes: `klass` stands for `class`, `_` for `-`; None leaves one out.
   """
-  written = "".join(
+  parts = "".join(
       f' {_attribute_name(key)}="{html.escape(str(value))}"'
       for key, value in attributes.items() if value is not None)
   if name in _VOID:
-    return Html(f"<{name}{written}>")
-  return Html(f"<{name}{written}>{join(*children)}</{name}>")
+    return Html(f"<{name}{parts}>")
+  return Html(f"<{name}{parts}>{join(*children)}</{name}>")
 
 
 def join(*children) -> Html:

@@ -5,7 +5,8 @@ The palette never depends on the scene: id 7 has one colour in every run, in
 Id 0 (void) is black. Ids 1-7 are the colours of Okabe and Ito; the other ids of an 8-bit
 map came by farthest-point selection in OKLab, where the distance of two colours is the
 least of what a full-colour, a protanopic and a deuteranopic eye sees (Machado et al.
-2009); tests/test_palette.py does it again. Later ids are distinct, and no more than that.
+2009); tests/test_palette.py repeats the selection. Later ids are distinct, and no more
+than that.
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ def _calibration(report: Report) -> _Section:
       sure, right, count = np.array(row["bins"]).T
       name = f"{row['field']} / {row['method']}"
       bins[name] = bins.get(name, 0) + np.stack([sure * count, right * count, count])
-  series = {name: [(a / n, b / n) for a, b, n in found.T if n > 0]
-            for name, found in bins.items()}
+  series = {name: [(a / n, b / n) for a, b, n in sums.T if n > 0]
+            for name, sums in bins.items()}
   if not any(series.values()):
     return None
   chart = line_chart({"diagonal": [(0, 0), (1, 1)], **series}, title="share right",

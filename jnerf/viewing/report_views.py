@@ -130,21 +130,21 @@ def _depth_row(view: ViewPanel) -> tuple[str, Html | None, list[Html]]:
 def _depth_error(depth: np.ndarray, truth: np.ndarray | None) -> str:
   if truth is None or depth is truth:
     return ""
-  known = (truth > 0) & np.isfinite(depth)
-  return f"median error {np.median(np.abs(depth - truth)[known]):.3f}" if (
-      known.any()) else ""
+  is_known = (truth > 0) & np.isfinite(depth)
+  return f"median error {np.median(np.abs(depth - truth)[is_known]):.3f}" if (
+      is_known.any()) else ""
 
 
 def _label_figures(view: ViewPanel) -> list[Html]:
   """Truth and confidence, then per method its labels with the errors beneath."""
-  known = []
+  pictures_alone = []
   if view.truth is not None:
-    known.append(figure(label_image(view.truth), "ground truth",
+    pictures_alone.append(figure(label_image(view.truth), "ground truth",
                         f"true labels of {view.frame}"))
   if view.confidence is not None:
-    known.append(figure(images.confidence_image(view.confidence), "confidence",
+    pictures_alone.append(figure(images.confidence_image(view.confidence), "confidence",
                         f"confidence, {view.frame}"))
-  figures = [tag("div", known)] if known else []
+  figures = [tag("div", pictures_alone)] if pictures_alone else []
   for name, labels in view.labels.items():
     pictures = [_picture(label_image(labels), f"labels by {name}", False)]
     if view.truth is not None:
