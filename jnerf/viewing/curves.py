@@ -1,8 +1,10 @@
-"""Training curves as inline SVG, drawn by hand.
+"""Training curves as inline SVG.
 
 A series is a list of `(step, value)`. Text and axes use `currentColor`, so a
 chart follows the page's light or dark colours; series take the colours of
-Okabe and Ito, which a colour-blind reader can tell apart.
+Okabe and Ito, which a colour-blind reader can tell apart. Drawn by hand:
+matplotlib's SVG has an ink of its own, ids that repeat within a page, thrice the
+bytes, and takes half a second where this takes 10 ms (24 charts a report).
 """
 
 from __future__ import annotations
