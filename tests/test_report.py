@@ -225,3 +225,27 @@ def test_hero_shows_each_click_beside_what_answers():
     hero_image([])
   with pytest.raises(ValueError):
     hero_image([_click(), _click(maps={})])
+
+
+def test_terms_of_a_group_share_a_chart_that_suits_their_values():
+  steps = range(5)
+  curves = {"fit": {"loss/photometric": [(i, 10.0**-i) for i in steps],
+                    "loss/distortion": [(i, 0.5) for i in steps],
+                    "psnr": [(i, 20.0 + i) for i in steps], "share": [(0, 0.0)],
+                    "empty/a": [], "empty/b": []},
+            "shape": {"psnr": [(0, 1.0)]}}
+  text = report_html(Report("t", curves=curves))
+  titles = re.findall(r'<svg[^>]*aria-label="(.*?)"', text)
+  assert titles == ["fit: loss", "fit: psnr", "fit: share", "shape: psnr"]
+  charts = dict(zip(titles, re.findall(r"<svg.*?</svg>", text)))
+  assert all(f">{name}</text>" in charts["fit: loss"] for name in (
+      "photometric", "distortion", "0.001", "0.1"))  # its ticks are powers of ten
+  assert ">22</text>" in charts["fit: psnr"]
+
+
+def test_facts_of_the_run_are_in_words():
+  page = _Page(report_html(_full_report()))
+  assert "jax 0.10" in page.texts and "2" in page.texts
+  environment = {"device": ["a", "b"], "machine": {"cores": 2, "names": ["x", "y"]}}
+  page = _Page(report_html(Report("t", summary={"environment": environment})))
+  assert {"a, b", "cores 2, names x, y"} <= set(page.texts)
