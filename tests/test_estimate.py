@@ -16,7 +16,7 @@ from jnerf.stages import inspecting
 from jnerf.stages.label_needs import label_needs
 from jnerf.stages.session import Session, num_bytes
 from jnerf.training import state as state_lib
-from jnerf.viewing.estimate_text import about, format_estimate, size_text
+from jnerf.viewing.estimate_text import format_estimate, size_text
 
 EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
 
@@ -140,13 +140,6 @@ def test_labels_that_are_missing_are_told_how_to_give(session, tmp_path, capsys)
   main.main(["jnerf", f"--config={EXPERIMENT}:{tmp_path / 'capture'}", "--mode=inspect",
              f"--workdir={tmp_path / 'run'}", f"--config.label.clicks={clicks}"])
   assert "cameras.png" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("seconds, text", [
-    (0.1, "about 1.0 s"), (75.4, "about 1 min 15 s"), (240, "about 4 min"),
-    (904, "about 15 min"), (7249, "about 2 h")])
-def test_estimates_are_not_more_exact_than_they_are(seconds, text):
-  assert about(seconds) == text
 
 
 def test_sizes_and_the_machine():

@@ -8,7 +8,6 @@ import pytest
 from jnerf.viewing import report_tables
 from jnerf.viewing.panels import Report, ViewPanel
 
-
 ONES = np.ones((2, 2), int)
 
 
