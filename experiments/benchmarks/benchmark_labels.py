@@ -10,7 +10,7 @@ results hold already is not redone, so a run that was cut off goes on where it s
 
 Writes experiments/results/labels-<scene>.json (means over seeds with their spread, and
 seconds), the table labels-<scene>.md, and labels-<scene>.png: mIoU against the number of
-clicks (needs the extra `plots`). Two CPU cores: about an hour a scene.
+clicks. Two CPU cores: about an hour a scene.
 """
 
 import argparse
