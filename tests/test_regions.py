@@ -110,6 +110,39 @@ def test_merging_follows_the_published_rule():
     assert len(set(region[list(part)])) == 1
 
 
+def test_an_edge_listed_by_its_higher_number_alone_joins():
+  first, second = np.array([1, 3]), np.array([0, 2])
+  region = regions.merge(4, first, second, np.array([0.1, 0.1]), 2)
+  assert region[0] == region[1] != region[2] == region[3]
+
+
+def test_merging_does_not_rest_on_how_nodes_are_numbered():
+  """Nearest neighbours are not mutual: many edges are listed from one side alone."""
+  rng = np.random.default_rng(5)
+  points, num = rng.random((200, 2)), 200
+  apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+  nearest = np.argsort(apart, axis=1)[:, 1:5]
+  first, second = np.repeat(np.arange(num), 4), nearest.reshape(-1)
+  cost = apart[first, second]
+  region = regions.merge(num, first, second, cost, 20)
+  for seed in range(3):
+    renumbered = np.random.default_rng(seed).permutation(num)
+    other = regions.merge(num, renumbered[first], renumbered[second], cost, 20)
+    names = set(zip(region, other[renumbered]))
+    assert len(names) == region.max() + 1 == other.max() + 1
+
+
+def test_a_pair_listed_from_both_sides_counts_once():
+  rng = np.random.default_rng(6)
+  first, second, cost = rng.integers(40, size=90), rng.integers(40, size=90), rng.random(90)
+  both = [np.concatenate(sides) for sides in ((first, second), (second, first))]
+  np.testing.assert_array_equal(
+      regions.merge(40, first, second, cost, 8),
+      regions.merge(40, *both, np.concatenate([cost, cost + 0.5]), 8))
+  np.testing.assert_array_equal(regions._once(3, np.array([0, 1, 2, 2]),
+                                              np.array([1, 0, 2, 1])), [0, 3])
+
+
 @pytest.fixture(name="walk")
 def make_walk():
   cells, _ = two_walls()

@@ -50,7 +50,7 @@ class Regions:
   points: `[R, 3]` mean in the unit cube; rgb: `[R, 3]`; features: `[R, F]`, unit rows.
   counts: `[R]` how many pixels saw each.
   links: `[E, 2]` int32 pairs of regions that touch, each once; contacts: `[E]` how many
-    of their cells are neighbours.
+    pairs of their cells are neighbours, each pair once.
   """
 
   grid: Array
@@ -109,14 +109,11 @@ def find_regions(cells: Cells, *, num_cells: int, num_regions: int, color_scale:
   num_cells: n, as in `collect_cells`.
   color_scale: of RGB in [0, 1]; feature_scale: of 1 - cosine; differences that matter.
   """
-  distance, neighbours = _neighbours(cells.points)
-  first = np.repeat(np.arange(len(neighbours)), neighbours.shape[1])
-  second = neighbours.reshape(-1)
-  spacing = np.median(distance)
-  cost = (distance.reshape(-1) ** 2 / (8 * spacing**2)
+  first, second, distance, spacing = _neighbours(cells.points)
+  cost = (distance**2 / (8 * spacing**2)
           + difference(cells.rgb, cells.features, first, second, color_scale,
                        feature_scale))
-  region = merge(len(neighbours), first, second, cost, num_regions)
+  region = merge(len(cells.points), first, second, cost, num_regions)
   sums = _summation(region, region.max() + 1, cells.counts)
   counts = np.asarray(sums.sum(axis=1))
   links, contacts = _contacts(region[first], region[second])
@@ -150,10 +147,14 @@ def merge(num_nodes: int, first, second, cost, num_regions: int) -> np.ndarray:
   Felzenszwalb and Huttenlocher (2004): edges in order of their cost join two regions
   where it is no more than what either holds together already, plus a threshold that
   shrinks with its size. The threshold is searched for the number of regions.
+
+  first, second: `[E]` nodes of edges without direction: a pair may be listed from
+    either side or from both, which counts once; cost: `[E]`, of a pair that is listed
+    twice the lower one holds.
   """
-  once = first < second
-  order = np.argsort(cost[once], kind="stable")
-  edges = [side[once][order].tolist() for side in (first, second, cost)]
+  order = np.argsort(cost, kind="stable")
+  order = order[np.sort(_once(num_nodes, first[order], second[order]))]
+  edges = [side[order].tolist() for side in (first, second, cost)]
   low, high, threshold = 0.0, np.inf, 0.5
   for _ in range(MAX_TRIES):
     parents = _join(num_nodes, *edges, threshold)
@@ -184,10 +185,29 @@ def _join(num_nodes: int, first, second, cost, threshold: float) -> np.ndarray:
 
 
 def _neighbours(points):
-  """`(distance, number)` `[M, k]` of each point's nearest others."""
+  """Pairs of neighbours, each once: one of the two is among the other's nearest.
+
+  Returns `(first [E], second [E], distance [E], spacing)`, the median distance of all
+  points to their nearest ones.
+  """
   count = min(NUM_NEIGHBOURS + 1, len(points))
   distance, number = spatial.cKDTree(points).query(points, list(range(2, count + 1)))
-  return distance, number
+  first = np.repeat(np.arange(len(points)), number.shape[1])
+  once = _once(len(points), first, number.reshape(-1))
+  return (first[once], number.reshape(-1)[once], distance.reshape(-1)[once],
+          np.median(distance))
+
+
+def _once(num_nodes: int, first, second) -> np.ndarray:
+  """Places of the edges that name a pair of two nodes for the first time.
+
+  Whichever of the two comes first: nearest neighbours are not mutual, and a pair that
+  only its higher number lists is a pair as well.
+  """
+  pair = np.minimum(first, second).astype(np.int64) * num_nodes
+  pair += np.maximum(first, second)
+  place = np.unique(pair, return_index=True)[1]
+  return place[first[place] != second[place]]
 
 
 def _contacts(first, second):
