@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 
 from jnerf.errors import InputError
@@ -102,6 +103,90 @@ def test_nothing_usable_names_the_folder_and_the_mend(tmp_path):
   message = str(caught.value)
   assert str(tmp_path) in message and "delete" in message and "\n" not in message
   assert (tmp_path / "1").exists()
+
+
+def full_device(*unused, **ignored):
+  raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+
+
+def another_version(*unused, **ignored):
+  raise ValueError("a checkpoint of this version cannot be read")
+
+
+@pytest.mark.parametrize("trouble", [full_device, another_version])
+def test_trouble_that_is_not_the_files_leaves_a_good_checkpoint_be(
+    tmp_path, monkeypatch, trouble):
+  with Checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(1, make_state(1))
+    checkpoints.save(2, make_state(2))
+    flip_a_bit(max((tmp_path / "2").rglob("d/*"), key=lambda file: file.stat().st_size))
+    with monkeypatch.context() as patch, pytest.raises(
+        (jax.errors.JaxRuntimeError, ValueError), match="memory|version"):
+      patch.setattr(ocp.CheckpointManager, "restore", trouble)
+      checkpoints.restore(make_state())
+    assert checkpoints.steps == [1, 2]
+    assert_same_bits(make_state(1), checkpoints.restore(make_state())[0])
+
+
+def test_a_full_device_is_no_damage_without_checksums_either(tmp_path, monkeypatch):
+  with Checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(1, make_state(1))
+    (tmp_path / "1" / "checksums.json").unlink()
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", full_device)
+    with pytest.raises(jax.errors.JaxRuntimeError):
+      checkpoints.restore(make_state())
+    assert checkpoints.steps == [1]
+
+
+def forbidden(*unused, **ignored):
+  raise PermissionError(13, "Permission denied")
+
+
+def forbidden_below(*unused, **ignored):
+  try:
+    raise ValueError("PERMISSION_DENIED: Error opening a file")
+  except ValueError as error:
+    raise Exception("Encountered error while reading array") from error
+
+
+@pytest.mark.parametrize("name, trouble", [
+    ("pathlib.Path.read_bytes", forbidden),
+    ("orbax.checkpoint.CheckpointManager.restore", forbidden_below)])
+def test_a_file_that_may_not_be_read_is_an_input_error(
+    tmp_path, monkeypatch, name, trouble):
+  with Checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(1, make_state(1))
+    monkeypatch.setattr(name, trouble)
+    with pytest.raises(InputError, match="right to read") as caught:
+      checkpoints.restore(make_state())
+    assert f"{tmp_path}/1" in str(caught.value) and "\n" not in str(caught.value)
+    assert checkpoints.steps == [1]
+
+
+def truncate_metadata(folder):
+  truncate(folder / "default" / "_METADATA")
+
+
+def remove_metadata(folder):
+  (folder / "default" / "_METADATA").unlink()
+
+
+def truncate_arrays(folder):
+  for file in folder.rglob("d/*"):
+    truncate(file)
+
+
+# Orbax leaves the reads that it had begun beside the one that failed to themselves.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("damage", [truncate_metadata, remove_metadata, truncate_arrays])
+def test_unreadable_content_is_damage_without_checksums_too(tmp_path, damage):
+  with Checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(1, make_state(1))
+    checkpoints.save(2, make_state(2))
+    (tmp_path / "2" / "checksums.json").unlink()
+    damage(tmp_path / "2")
+    assert checkpoints.restore(make_state())[1] == 1
+    assert checkpoints.steps == [1] and (tmp_path / "2.damaged").is_dir()
 
 
 @pytest.mark.parametrize("change, named", [

@@ -134,7 +134,7 @@ def test_merging_does_not_rest_on_how_nodes_are_numbered():
 
 def test_a_pair_listed_from_both_sides_counts_once():
   rng = np.random.default_rng(6)
-  first, second, cost = rng.integers(40, size=90), rng.integers(40, size=90), rng.random(90)
+  (first, second), cost = rng.integers(40, size=(2, 90)), rng.random(90)
   both = [np.concatenate(sides) for sides in ((first, second), (second, first))]
   np.testing.assert_array_equal(
       regions.merge(40, first, second, cost, 8),

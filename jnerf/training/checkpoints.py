@@ -11,7 +11,8 @@ A stage starts from the first of these that exists:
 Saving is synchronous: 30 MB take a fraction of a second, and when `save` returns
 the checkpoint is complete. Orbax writes into a folder of another name and renames
 it at the end, so a kill during a save leaves the former checkpoint usable. Orbax
-would restore flipped bits without a word; checksums of its files tell.
+would restore flipped bits without a word; checksums of its files tell. Where they are
+right, whatever keeps a checkpoint from being read is not its own fault.
 """
 
 from __future__ import annotations
@@ -90,17 +91,24 @@ class Checkpoints:
       come back as NumPy arrays, JAX leaves as JAX arrays.
 
     A damaged checkpoint is set aside (renamed `<step>.damaged`) with a warning,
-    and the one before it is taken. Raises InputError when all are damaged, or
-    when a checkpoint is whole but its state has not the shape of `template`.
+    and the one before it is taken. Raises InputError when all are damaged, when a
+    file cannot be opened, or when a checkpoint is whole but its state has not the
+    shape of `template`; and passes on what says nothing of the files, such as a
+    device that is full.
     """
     damaged = {}
     for step in reversed(self.steps):
+      whole = False
       try:
-        _verify(self._folder / str(step))
+        whole = _verify(self._folder / str(step))
         state, mismatch = self._read(step, template)
-      except MemoryError:
-        raise
-      except Exception as error:  # Orbax has no one type for what it cannot read
+      except Exception as error:
+        if _is_barred(error):
+          raise InputError(
+              f"{self._folder}/{step}: cannot be read ({_reason(error)}); give this user "
+              "the right to read and write it, and see that its disk works") from error
+        if whole or not _is_damage(error):
+          raise
         damaged[step] = _reason(error)
         continue
       if mismatch:
@@ -123,8 +131,12 @@ class Checkpoints:
   def _open(self):
     if self._manager is None:
       import orbax.checkpoint as ocp  # here, because its import takes 0.7 s
+      handlers = ocp.handlers.DefaultCheckpointHandlerRegistry()
+      handler = ocp.StandardCheckpointHandler()
+      for args in (ocp.args.StandardSave, ocp.args.StandardRestore):
+        handlers.add("default", args, handler)  # the folder that it is saved under
       self._manager = ocp.CheckpointManager(
-          self._folder, item_handlers=ocp.StandardCheckpointHandler(),
+          self._folder, handler_registry=handlers,
           options=ocp.CheckpointManagerOptions(
               max_to_keep=self._keep, enable_async_checkpointing=False,
               cleanup_tmp_directories=True))
@@ -156,23 +168,58 @@ class Checkpoints:
         (self._folder / str(step)).rename(aside)
 
 
+# Of TensorStore, which raises ValueError for all; in front of its message.
+_BARRED = ("PERMISSION_DENIED", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED",
+           "DEADLINE_EXCEEDED", "ABORTED")
+
+
+def _is_barred(error: Exception) -> bool:
+  """Whether the system kept a file from being read, which says nothing of the file."""
+  return any((isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError))
+             or (type(cause) is ValueError and str(cause).startswith(_BARRED))
+             for cause in _causes(error))
+
+
+def _is_damage(error: Exception) -> bool:
+  """Whether an error is one that unreadable content raises.
+
+  Orbax and TensorStore have no one type for it: ValueError for bytes that are not what
+  they should be, KeyError and NotImplementedError for names in metadata, and a bare
+  Exception around what TensorStore raised. A device or a machine without memory, or a
+  mistake in the program, has another.
+  """
+  kinds = (ValueError, KeyError, NotImplementedError, FileNotFoundError)
+  return all(isinstance(cause, kinds) or type(cause) is Exception
+             for cause in _causes(error))
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+  """The error, what it was raised from, and so on."""
+  causes = []
+  while error is not None and error not in causes:
+    causes.append(error)
+    error = error.__cause__
+  return causes
+
+
 def _write_checksums(folder: pathlib.Path) -> None:
   write_json(folder / _CHECKSUMS, _checksums(folder))
 
 
-def _verify(folder: pathlib.Path) -> None:
+def _verify(folder: pathlib.Path) -> bool:
   """Raises ValueError naming a file of a checkpoint that is not what was written.
 
-  A checkpoint without checksums passes: its save was killed between Orbax's last
-  act and ours, when it was whole already.
+  Returns whether all files are; False for a checkpoint without checksums, whose save
+  was killed between Orbax's last act and ours, when it was whole already.
   """
   path = folder / _CHECKSUMS
   if not path.exists():
-    return
+    return False
   written, found = json.loads(path.read_text()), _checksums(folder)
   for name in sorted(written.keys() | found.keys()):
     if written.get(name) != found.get(name):
       raise ValueError(f"{name} is damaged or missing")
+  return True
 
 
 def _checksums(folder: pathlib.Path) -> dict[str, int]:
