@@ -1,9 +1,12 @@
 """Regions of surfaces, and the walk over them, against loops and closed forms."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import sparse
 
+from jnerf.errors import InputError
 from jnerf.shaping import diffusion, regions
 
 NUM = 16
@@ -169,6 +172,33 @@ def test_the_kernel_is_the_sum_over_walks_of_all_lengths(walk):
   kernel = diffusion.kernel(S, 0.9)
   np.testing.assert_allclose(kernel, expected, atol=1e-4)
   np.testing.assert_allclose(np.diagonal(kernel), 1, rtol=1e-5)
+
+
+def ring(num):
+  """A walk around `num` regions, each linked to the next and to the third."""
+  step = sparse.eye(num, k=1) + 0.3 * sparse.eye(num, k=3) + sparse.eye(num, k=1 - num)
+  links = (step + step.T).tocsr()
+  scale = sparse.diags(1 / np.sqrt(np.asarray(links.sum(axis=1)).reshape(-1)))
+  return (scale @ links @ scale).tocsr()
+
+
+def test_the_kernel_is_made_in_its_own_memory():
+  S, num = ring(1100), 1100
+  tracemalloc.start()
+  kernel = diffusion.kernel(S, 0.9)
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert kernel.nbytes == 4 * num**2 and peak < 2 * 4 * num**2
+  assert kernel.flags.c_contiguous
+  inverse = np.linalg.inv(np.eye(num) - 0.9 * S.toarray())
+  scale = 1 / np.sqrt(np.diagonal(inverse))
+  np.testing.assert_allclose(kernel, scale[:, None] * inverse * scale, atol=2e-6)
+
+
+@pytest.mark.parametrize("reach", [1.0, 1.5])
+def test_a_walk_without_end_is_an_input_error(walk, reach):
+  with pytest.raises(InputError, match="regions.reach=1"):
+    diffusion.kernel(1.001 * walk[1], reach)
 
 
 def test_one_side_answers_more_than_the_other(walk):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg, sparse
 
+from jnerf.errors import InputError
 from jnerf.shaping.regions import Regions, difference
 
 FLOOR = 1e-4  # of a link; no wall is so thick that nobody ever passes
@@ -42,17 +43,40 @@ def transitions(regions: Regions, *, color_scale: float,
 
 
 def kernel(walk: sparse.csr_matrix, reach: float) -> np.ndarray:
-  """`K [R, R]` float32 with a diagonal of 1.
+  """`K [R, R]` float32 with a diagonal of 1, made in the memory that it takes.
 
   walk: S; reach: in [0, 1), how far from home: `1 / (1 - reach)` steps on average.
+
+  Raises InputError where `reach` is so near 1 that single precision has no inverse.
   """
-  system = np.eye(walk.shape[0], dtype=np.float32) - np.float32(reach) * walk.toarray()
-  factor, _ = linalg.lapack.spotrf(system.astype(np.float32), lower=1, overwrite_a=1)
-  inverse, _ = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
-  inverse = np.tril(inverse)
-  inverse += np.tril(inverse, -1).T
-  scale = 1 / np.sqrt(np.diagonal(inverse))
-  return scale[:, None] * inverse * scale[None, :]
+  num = walk.shape[0]
+  system = (sparse.identity(num) - np.float32(reach) * walk).astype(np.float32)
+  result = system.toarray(order="F")  # LAPACK's order, so that it works in place
+  result, info = linalg.lapack.spotrf(result, lower=1, overwrite_a=1)
+  _check_solved("spotrf", info, reach)
+  result, info = linalg.lapack.spotri(result, lower=1, overwrite_c=1)
+  _check_solved("spotri", info, reach)
+  _mirror(result)
+  result = result.T  # the same by symmetry, in NumPy's order
+  scale = 1 / np.sqrt(np.diagonal(result))
+  result *= scale[:, None]
+  result *= scale[None, :]
+  return result
+
+
+def _check_solved(routine: str, info: int, reach: float) -> None:
+  if info:
+    raise InputError(f"regions.reach={reach}: the walk over the regions has no kernel "
+                     f"in single precision (LAPACK's {routine}: {info}); lower it")
+
+
+def _mirror(square: np.ndarray, block: int = 512) -> None:
+  """Copies what is below the diagonal above it, block by block, in place."""
+  for start in range(0, len(square), block):
+    here, beyond = slice(start, start + block), slice(start + block, None)
+    square[here, beyond] = square[beyond, here].T
+    corner = np.tril(square[here, here])
+    square[here, here] = corner + np.tril(corner, -1).T
 
 
 def embedding(walk: sparse.csr_matrix, reach: float, num_channels: int) -> np.ndarray:
