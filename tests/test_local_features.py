@@ -1,10 +1,13 @@
 """Features without weights: what makes two patches alike and what does not."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from jnerf.colors import oklab
-from jnerf.features.local_features import local_features
+from jnerf.features import local_features as local_lib
+from jnerf.features.local_features import local_features, oklab
 
 
 def quilt(generator, size=(96, 128), patch=32):
@@ -92,3 +95,75 @@ def test_one_random_pair_in_ten_exceeds_a_half():
   first, second = generator.integers(len(rows), size=(2, 20_000))
   share = np.mean(np.sum(rows[first] * rows[second], axis=-1) > 0.5)
   assert 0.07 < share < 0.14
+
+
+def test_oklab_of_known_colours():
+  known = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+  expected = np.array([[1.0, 0.0, 0.0], [0.62796, 0.22486, 0.12585],
+                       [0.45201, -0.03246, -0.31153]])
+  np.testing.assert_allclose(oklab(known), expected, atol=2e-4)
+
+
+def described_slowly(image, stride, scales):
+  """`[h, w, D]`: planes blurred whole and then looked up, each statistic by itself."""
+  lab = oklab(image)
+  light = lab[..., 0] + 0.15
+  planes = [np.log(light), lab[..., 1] / light, lab[..., 2] / light]
+  slopes = [ndimage.gaussian_filter(planes[0], 0.7, order=order)
+            for order in ((1, 0), (0, 1))]
+  grid = [max(1, round(size / stride)) for size in light.shape]
+  at = np.meshgrid(*((np.arange(num) + 0.5) * size / num - 0.5
+                     for num, size in zip(grid, light.shape)), indexing="ij")
+  channels = []
+  for scale in scales:
+    def around(plane, sigma=0.5 * stride * scale):
+      blurred = ndimage.gaussian_filter(plane, sigma)
+      return ndimage.map_coordinates(blurred, at, order=1, mode="nearest")
+
+    xx, yy, xy = (around(slopes[i] * slopes[j]) for i, j in ((1, 1), (0, 0), (0, 1)))
+    channels += [around(planes[1]), around(planes[2]), around(planes[0])]
+    channels += [np.sqrt(np.maximum(around(plane**2) - around(plane) ** 2, 0))
+                 for plane in planes]
+    channels += [np.sqrt(xx + yy), np.sqrt(np.hypot(xx - yy, 2 * xy))]
+  return np.stack(channels, axis=-1)
+
+
+@pytest.mark.parametrize("size, stride, scales", [
+    ((48, 64), 4, (1, 2, 4)), ((35, 50), 4, (1, 3)), ((9, 12), 2, (1, 8)),
+    ((12, 9), 1, (1, 2))])
+def test_descriptors_are_blurred_planes_looked_up(size, stride, scales):
+  image = np.random.default_rng(5).uniform(size=(*size, 3)).astype(np.float32)
+  expected = described_slowly(image, stride, scales)
+  describe = local_lib._Describer(size, stride, scales)
+  assert (describe.height, describe.width) == expected.shape[:2]
+  np.testing.assert_allclose(describe(image), expected.reshape(-1, expected.shape[-1]),
+                             atol=1e-7)
+
+
+def test_rows_are_those_of_all_views_at_once():
+  generator, views = np.random.default_rng(6), 5
+  images = np.stack([quilt(generator) for _ in range(views)]).astype(np.float32)
+  features = local_features(images, seed=3).grid
+  rows = np.concatenate([described_slowly(image, 4, (1, 2, 4)).reshape(-1, 24)
+                         for image in images])
+  weights = np.concatenate([np.array([1, 1, 0.4] + [0.15] * 5) / 2**rank
+                            for rank in range(3)])
+  rows = (rows - rows.mean(0)) / rows.std(0) * weights
+  stream = np.random.default_rng(3)
+  first, second = stream.integers(len(rows), size=(2, 20_000))
+  sample = stream.integers(len(rows), size=min(len(rows), 10_240))
+  expected = local_lib._feature_rows(rows[first], rows[second], rows[sample], 64)(rows)
+  np.testing.assert_allclose(features.reshape(-1, 64).astype(np.float32), expected,
+                             atol=1e-3)
+
+
+def test_further_views_take_the_memory_of_their_features_alone():
+  generator, peaks, sizes = np.random.default_rng(7), [], []
+  for views in (4, 40):
+    images = generator.uniform(size=(views, 48, 64, 3)).astype(np.float32)
+    tracemalloc.start()
+    features = local_features(images, stride=2)
+    peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    sizes.append(features.grid.nbytes)
+  assert peaks[1] - peaks[0] < 1.5 * (sizes[1] - sizes[0])
