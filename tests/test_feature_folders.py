@@ -45,6 +45,13 @@ def complaint(folder, **settings) -> str:
   """The message, which is one line and names the folder or a file in it."""
   with pytest.raises(InputError) as error:
     read(folder, **settings)
+  message = str(error.value)
+  if not any(part in message for part in ("makes", "not finite")):  # which numbers tell
+    frames, channels = settings.get("frames", FRAMES), settings.get("channels", "auto")
+    with pytest.raises(InputError) as checked:
+      feature_folders.check_features_folder(
+          folder, frames, settings.get("size", SIZE), channels=channels)
+    assert str(checked.value).partition("(")[0] == message.partition("(")[0]
   assert "\n" not in str(error.value) and str(folder) in str(error.value)
   return str(error.value)
 
@@ -274,7 +281,7 @@ def test_pth_files_without_pytorch(tmp_path, monkeypatch):
       tmp_path / "f", frames=["rgb_0"])
 
 
-def test_auto_takes_the_folder_dino(tmp_path):
+def test_auto_takes_the_folder_dino(tmp_path, monkeypatch):
   config = default_config()
   root = tiny_replica.write(tmp_path / "capture")
   config.scene.path = str(root)
@@ -284,6 +291,9 @@ def test_auto_takes_the_folder_dino(tmp_path):
   maps = feature_choice.load_features(config, scene)
   np.testing.assert_array_equal(maps.grid, grid)
   assert maps.source == "precomputed" and maps.origin == str(root / "dino")
+  with monkeypatch.context() as patch:
+    patch.delattr(feature_folders, "_averaged")
+    feature_choice.check_features(config, scene)
   config.features.max_cells = 6
   assert feature_choice.load_features(config, scene).grid.shape == (6, 2, 3, 3)
   np.savez(root / "mine.npz", features=grid, names=scene.frames)

@@ -91,6 +91,22 @@ def test_bad_files_are_named(tmp_path, content, message):
   with pytest.raises(InputError, match=message) as error:
     precomputed_features.load_features_file(path, ("rgb_0",))
   assert str(path) in str(error.value) and "\n" not in str(error.value)
+  if message != "not finite":  # which only the numbers tell
+    with pytest.raises(InputError, match=message):
+      precomputed_features.check_features_file(path, ("rgb_0",))
+
+
+def test_a_check_reads_no_numbers(tmp_path):
+  grid = np.tile(GRID, (1, 9, 9, 1))  # beyond what a look at its head reads
+  path = save(tmp_path / "f.npz", list("012"), grid)
+  precomputed_features.check_features_file(path, ("rgb_0", "rgb_2"))
+  data = bytearray(path.read_bytes())
+  start = data.index(grid.tobytes())
+  data[start:start + grid.nbytes] = bytes(grid.nbytes)
+  path.write_bytes(data)
+  with pytest.raises(InputError, match="cannot be read"):
+    precomputed_features.load_features_file(path, ("rgb_0",))
+  precomputed_features.check_features_file(path, ("rgb_0", "rgb_2"))
 
 
 def test_damaged_file(tmp_path):
@@ -113,7 +129,9 @@ def test_auto_takes_the_file_in_the_folder_else_local(tmp_path):
 
   def source(**settings):
     config.features.update({"kind": "auto", "path": "", **settings})
-    return feature_choice.load_features(config, scene).source
+    loaded = feature_choice.load_features(config, scene).source
+    assert feature_choice.features_source(config) == loaded
+    return loaded
 
   assert default_config().features.kind == "auto"
   assert source() == "local"
@@ -131,6 +149,26 @@ def test_auto_takes_the_file_in_the_folder_else_local(tmp_path):
   assert source(path=str(root / "second.npz")) == "precomputed"
   with pytest.raises(InputError, match="no such file"):
     source(path=str(root / "absent.npz"))
+
+
+def test_a_check_of_local_features_makes_none(tmp_path, monkeypatch):
+  config = default_config()
+  root = tiny_replica.write(tmp_path / "cap", num=8)
+  config.scene.path = str(root)
+  scene = load.load_scene(config)
+  monkeypatch.delattr(feature_choice.local_features, "local_features")
+  feature_choice.check_features(config, scene)
+  config.features.kind = "local"
+  feature_choice.check_features(config, scene)
+  config.features.kind = "precomputed"
+  with pytest.raises(InputError, match=r"features\.path"):
+    feature_choice.check_features(config, scene)
+  save(root / "mine.npz", list("0123456"), np.repeat(GRID, 3, axis=0)[:7])
+  with pytest.raises(InputError, match="no features for 1 of 8 frames"):
+    feature_choice.check_features(config, scene)
+  config.features.kind = "dino"
+  with pytest.raises(InputError, match="features.kind='dino'"):
+    feature_choice.check_features(config, scene)
 
 
 @pytest.mark.parametrize("name, num, shape", [

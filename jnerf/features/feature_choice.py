@@ -46,26 +46,34 @@ def load_features(config: ConfigDict, scene: Scene, root: pathlib.Path | None = 
         source=vit_features.model_name(settings.vit.model),
         settings=settings.vit.to_dict(), batch=settings.vit.batch,
         num_components=settings.vit.pca, on_views=on_views)
-  if settings.kind not in ("auto", "local", "precomputed"):
-    raise InputError(f"features.kind={settings.kind!r}: give auto, local, precomputed or "
-                     "vit")
-  if settings.kind != "local":
-    path = settings.path
-    if not path and config.scene.path:
-      path = feature_folders.find_features(config.scene.path)
-    if path and pathlib.Path(path).is_dir():
-      return feature_folders.load_features_folder(
-          path, scene.frames, scene.full_size, max_cells=settings.max_cells,
-          channels=settings.channels)
-    if path:
-      return precomputed_features.load_features_file(path, scene.frames)
-    if settings.kind == "precomputed":
-      folder = config.scene.path or "the procedural room"
-      raise InputError(f"features.path: {folder} has no .npz with `features` and "
-                       "`names`, nor a folder dino/; name one, or set "
-                       "features.kind=local")
+  path = _given_path(config)
+  if path and pathlib.Path(path).is_dir():
+    return feature_folders.load_features_folder(
+        path, scene.frames, scene.full_size, max_cells=settings.max_cells,
+        channels=settings.channels)
+  if path:
+    return precomputed_features.load_features_file(path, scene.frames)
   return local_features.local_features(
       scene.images, stride=settings.local.stride, scales=tuple(settings.local.scales))
+
+
+def check_features(config: ConfigDict, scene: Scene, root: pathlib.Path | None = None,
+                   background: float = 0.0) -> None:
+  """Raises `InputError` where `load_features` is bound to, and makes no features.
+
+  Looks at names and headers alone, so that it ends in seconds however many views there
+  are; what the files' numbers are is seen when they are loaded. Arguments as there.
+  """
+  settings = config.features
+  if settings.kind == "vit":
+    return check_vit(config, scene, root, background)
+  path = _given_path(config)
+  if path and pathlib.Path(path).is_dir():
+    feature_folders.check_features_folder(path, scene.frames, scene.full_size,
+                                          channels=settings.channels)
+  elif path:
+    precomputed_features.check_features_file(path, scene.frames)
+  return None
 
 
 def check_vit(config: ConfigDict, scene: Scene, root: pathlib.Path,
@@ -80,12 +88,34 @@ def check_vit(config: ConfigDict, scene: Scene, root: pathlib.Path,
     _vit_extractor(config.features.vit)
 
 
-def features_source(config: ConfigDict) -> str | None:
-  """`FeatureMaps.source` where it is known without loading any features."""
+def features_source(config: ConfigDict) -> str:
+  """`FeatureMaps.source` of what `load_features` gives, without loading any."""
   settings = config.features
   if settings.kind == "vit":
     return vit_features.model_name(settings.vit.model)
-  return None if settings.kind == "auto" else settings.kind
+  return "precomputed" if _given_path(config) else "local"
+
+
+def _given_path(config: ConfigDict) -> pathlib.Path | str | None:
+  """The file or folder that features are read from; None where they are made.
+
+  Raises `InputError` for a kind that there is none of, and where there is no such file.
+  """
+  settings = config.features
+  if settings.kind not in ("auto", "local", "precomputed"):
+    raise InputError(f"features.kind={settings.kind!r}: give auto, local, precomputed or "
+                     "vit")
+  if settings.kind == "local":
+    return None
+  path = settings.path
+  if not path and config.scene.path:
+    path = feature_folders.find_features(config.scene.path)
+  if not path and settings.kind == "precomputed":
+    folder = config.scene.path or "the procedural room"
+    raise InputError(f"features.path: {folder} has no .npz with `features` and "
+                     "`names`, nor a folder dino/; name one, or set "
+                     "features.kind=local")
+  return path or None
 
 
 def _vit_cache(config: ConfigDict, scene: Scene, root: pathlib.Path | None,

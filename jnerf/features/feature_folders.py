@@ -64,17 +64,8 @@ def load_features_folder(path: str | pathlib.Path, frames: Sequence[str],
   Raises `InputError` where a frame has no file, and for a file that cannot be
   understood.
   """
-  root = pathlib.Path(path)
-  files = list(_files(root)) or list(_files(root / FOLDER))
-  if not files:
-    raise InputError(f"features.path={path}: holds no dino_<i>.pth and no <frame>.npy; "
-                     "name a folder that does, or an .npz")
-  if len({file.suffix for file in files}) > 1:
-    raise InputError(f"features.path={path}: holds .pth and .npy files; keep one kind")
-  chosen = precomputed_features.match_frames(
-      path, [file.stem.removeprefix("dino_") for file in files], frames)
   grid = None
-  for i, file in enumerate(files[index] for index in chosen):
+  for i, file in enumerate(_matched(path, frames)):
     values = _averaged(_laid_out(file, _read(file), size, channels), max_cells)
     if grid is None:
       first, grid = file, np.empty((len(frames), *values.shape), np.float16)
@@ -87,6 +78,32 @@ def load_features_folder(path: str | pathlib.Path, frames: Sequence[str],
       raise InputError(f"{file}: holds numbers that are not finite in half precision; "
                        "compute it again")
   return FeatureMaps(grid=grid, source="precomputed", origin=str(path))
+
+
+def check_features_folder(path: str | pathlib.Path, frames: Sequence[str],
+                          size: tuple[int, int], *, channels: str = "auto") -> None:
+  """Raises `InputError` where `load_features_folder` would, but for the numbers.
+
+  Of .npy files the headers are read; of .pth, which have none, the first file alone.
+  """
+  for file in _matched(path, frames):
+    _laid_out(file, _read(file), size, channels)
+    if file.suffix == ".pth":
+      break
+
+
+def _matched(path: str | pathlib.Path, frames: Sequence[str]) -> list[pathlib.Path]:
+  """The file of every frame."""
+  root = pathlib.Path(path)
+  files = list(_files(root)) or list(_files(root / FOLDER))
+  if not files:
+    raise InputError(f"features.path={path}: holds no dino_<i>.pth and no <frame>.npy; "
+                     "name a folder that does, or an .npz")
+  if len({file.suffix for file in files}) > 1:
+    raise InputError(f"features.path={path}: holds .pth and .npy files; keep one kind")
+  chosen = precomputed_features.match_frames(
+      path, [file.stem.removeprefix("dino_") for file in files], frames)
+  return [files[index] for index in chosen]
 
 
 def _files(folder: pathlib.Path):

@@ -6,7 +6,8 @@ not fit memory. `geometry.patch_grids` interpolates where they are needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import dataclasses
 import pathlib
 import zipfile
 import zlib
@@ -25,12 +26,22 @@ def load_features_file(path: str | pathlib.Path, frames: Sequence[str]) -> Featu
   leading zeros. Further names in the file are passed over; raises `InputError`
   where a frame has none.
   """
-  features, names = _read(path)
-  grid = features[match_frames(path, names, frames)]
+  features, names = _read(path, lambda archive: archive["features"])
+  with np.errstate(over="ignore"):
+    grid = features[match_frames(path, names, frames)].astype(np.float16, copy=False)
   if not np.isfinite(grid).all():
     raise InputError(f"{path}: features hold numbers that are not finite in half "
                      "precision; compute them again")
   return FeatureMaps(grid=grid, source="precomputed", origin=str(path))
+
+
+def check_features_file(path: str | pathlib.Path, frames: Sequence[str]) -> None:
+  """Raises `InputError` where `load_features_file` would, but for the numbers.
+
+  Of the features the header is read alone.
+  """
+  _, names = _read(path, _header)
+  match_frames(path, names, frames)
 
 
 def match_frames(path: str | pathlib.Path, names: Sequence[str],
@@ -75,11 +86,36 @@ def find_features_file(folder: str | pathlib.Path) -> pathlib.Path | None:
   return found[0] if found else None
 
 
-def _read(path: str | pathlib.Path) -> tuple[np.ndarray, list[str]]:
-  """`(features [V, h, w, F] float16, V names)`, checked against each other."""
+@dataclasses.dataclass(frozen=True)
+class _Header:
+  """What an array is, without its numbers."""
+
+  shape: tuple[int, ...]
+  dtype: np.dtype
+
+  @property
+  def ndim(self) -> int:
+    return len(self.shape)
+
+
+def _header(archive: np.lib.npyio.NpzFile) -> _Header:
+  """Of the array `features`."""
+  with archive.zip.open("features.npy") as member:
+    old = np.lib.format.read_magic(member) == (1, 0)
+    shape, _, dtype = (np.lib.format.read_array_header_1_0 if old else
+                       np.lib.format.read_array_header_2_0)(member)
+  return _Header(shape, dtype)
+
+
+def _read(path: str | pathlib.Path,
+          features_of: Callable) -> tuple[np.ndarray | _Header, list[str]]:
+  """`(features [V, h, w, F], V names)`, checked against each other.
+
+  features_of: takes them, or their header, out of the open file.
+  """
   try:
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-      features, names = archive["features"], archive["names"]
+      features, names = features_of(archive), archive["names"]
   except FileNotFoundError:
     raise InputError(f"features.path={path}: no such file") from None
   except KeyError as error:
@@ -94,5 +130,4 @@ def _read(path: str | pathlib.Path) -> tuple[np.ndarray, list[str]]:
     raise InputError(f"{path}: features {features.dtype}{list(features.shape)} and names "
                      f"{names.dtype}{list(names.shape)} do not fit; floating-point "
                      "[V,h,w,F] and strings [V] are needed")
-  with np.errstate(over="ignore"):  # found by the caller as not finite
-    return features.astype(np.float16, copy=False), [str(n) for n in names.astype(str)]
+  return features, [str(n) for n in names.astype(str)]
