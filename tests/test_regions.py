@@ -28,7 +28,8 @@ def test_cells_average_what_all_views_saw():
   rng = np.random.default_rng(0)
   places = rng.random((3, 40, 3)).astype(np.float32)
   views = [(rng.random((40, 3)), rng.normal(size=(40, 5))) for _ in range(3)]
-  cells = regions.collect_cells(places, 2, iter(views))
+  cells = regions.collect_cells(
+      ((place, *view, None) for place, view in zip(places, views)), 2)
   assert cells.counts.sum() == 120 and len(cells.index) <= 8
   flat = places.reshape(-1, 3)
   rgb = np.concatenate([view[0] for view in views])
@@ -48,13 +49,41 @@ def test_pixels_outside_of_the_scene_are_nobody_s_surface():
   places = rng.random((2, 30, 3)).astype(np.float32)
   views = [(rng.random((30, 3)), rng.normal(size=(30, 4))) for _ in range(2)]
   seen = rng.random((2, 30)) < 0.6
-  cells = regions.collect_cells(places, 3, iter(views), seen)
+  cells = regions.collect_cells(
+      ((place, *view, inside) for place, view, inside in zip(places, views, seen)), 3)
+  np.testing.assert_array_equal(cells.index, np.unique(cells.index, axis=0))
   assert cells.counts.sum() == seen.sum()
   rgb = np.stack([view[0] for view in views])
   for m, index in enumerate(cells.index):
     inside = seen & (np.floor(places * 3) == index).all(axis=-1)
     assert cells.counts[m] == inside.sum() > 0
     np.testing.assert_allclose(cells.rgb[m], rgb[inside].mean(0), rtol=1e-5)
+
+
+def test_cells_of_many_views_take_the_memory_of_one():
+  num_views, num_pixels = 40, 20_000
+
+  def views():
+    rng = np.random.default_rng(4)
+    for view in range(num_views):
+      places = (rng.random((num_pixels, 3)) * (view + 1) / num_views).astype(np.float32)
+      yield places, places, places, None
+
+  tracemalloc.start()
+  cells = regions.collect_cells(views(), 16)
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert cells.counts.sum() == num_views * num_pixels and len(cells.index) == 16**3
+  np.testing.assert_allclose(cells.points, cells.rgb, rtol=1e-5)
+  assert peak < 12 * num_views * num_pixels / 2  # of half of the places alone
+
+
+def test_views_may_have_numbers_of_places_of_their_own():
+  few = [(np.full((m, 3), at, np.float32), np.full((m, 3), m), np.ones((m, 2)), None)
+         for m, at in ((3, 0.9), (1, 0.1), (5, 0.9))]
+  cells = regions.collect_cells(few, 2)
+  np.testing.assert_array_equal(cells.counts, [1, 8])
+  np.testing.assert_allclose(cells.rgb[:, 0], [1, (3 * 3 + 5 * 5) / 8])
 
 
 def test_regions_end_where_colour_changes():

@@ -74,30 +74,38 @@ def region_at(grid, coordinates, xnp=jnp):
   return grid[cells[..., 0], cells[..., 1], cells[..., 2]]
 
 
-def collect_cells(coordinates: np.ndarray, num_cells: int,
-                  views: Iterable[tuple[np.ndarray, np.ndarray]],
-                  seen: np.ndarray | None = None) -> Cells:
-  """Averages over cells what the views saw there.
+def collect_cells(views: Iterable[tuple], num_cells: int) -> Cells:
+  """Averages over cells what the views saw there, in the order of cells' places.
 
-  coordinates: `[V, m, 3]` in the unit cube, where m pixels of each view lie.
-  views: per view `rgb [m, 3]` and `features [m, F]`, one after the other, since those
-    of all views together would not fit memory.
-  seen: `[V, m]` bool, the pixels that are of the scene; None for all.
+  views: per view, one after the other, since all together would not fit memory:
+    `coordinates [m, 3]` in the unit cube, where m of its pixels lie; their `rgb [m, 3]`
+    and `features [m, F]`; and `visible [m]` bool, those that are of the scene, or None
+    for all. A view may have as many as it likes.
+  num_cells: n; the memory for it is that of n^3 int32, beside the cells themselves.
   """
-  seen = np.ones(coordinates.shape[:2], bool) if seen is None else seen
-  flat = coordinates[seen]
-  numbers = np.ravel_multi_index(
-      tuple(cell_index(flat, num_cells, np).T), (num_cells,) * 3)
-  occupied, member, counts = np.unique(numbers, return_inverse=True, return_counts=True)
-  member = member.reshape(-1)
-  of_views = np.split(member, np.cumsum(seen.sum(axis=1))[:-1])
-  rgb, features = 0.0, 0.0
-  for of_view, kept, (view_rgb, view_features) in zip(of_views, seen, views, strict=True):
-    sums = _summation(of_view, len(occupied))
-    rgb = rgb + sums @ view_rgb[kept]
-    features = features + sums @ _unit(view_features[kept].astype(np.float32))
-  points = _summation(member, len(occupied)) @ flat
-  index = np.stack(np.unravel_index(occupied, (num_cells,) * 3), axis=-1)
+  slots = np.full(num_cells**3, -1, np.int32)  # of occupied cells, in the order met
+  occupied, sums = np.empty(0, np.int64), None
+  for coordinates, rgb, features, visible in views:
+    part = slice(None) if visible is None else visible
+    coordinates = coordinates[part]
+    numbers, member, counts = np.unique(
+        np.ravel_multi_index(tuple(cell_index(coordinates, num_cells, np).T),
+                             (num_cells,) * 3), return_inverse=True, return_counts=True)
+    fresh = numbers[slots[numbers] < 0]
+    slots[fresh] = len(occupied) + np.arange(len(fresh))
+    occupied = np.concatenate([occupied, fresh])
+    add = _summation(member.reshape(-1), len(numbers))
+    values = (counts, add @ coordinates, add @ rgb[part],
+              add @ _unit(features[part].astype(np.float32)))
+    if sums is None:
+      sums = [np.zeros((0, *value.shape[1:]), kind)
+              for value, kind in zip(values, (np.int64, float, float, np.float32))]
+    for total, value in zip(sums, values):
+      total.resize((len(occupied), *total.shape[1:]), refcheck=False)  # with zeros
+      total[slots[numbers]] += value
+  order = np.argsort(occupied)
+  counts, points, rgb, features = (total[order] for total in sums)
+  index = np.stack(np.unravel_index(occupied[order], (num_cells,) * 3), axis=-1)
   return Cells(index, points / counts[:, None], rgb / counts[:, None], _unit(features),
                counts)
 

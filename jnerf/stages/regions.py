@@ -82,14 +82,14 @@ def _make(session: Session, params) -> dict[str, np.ndarray]:
           of_view, scene.cam_to_world[view].astype(np.float32),
           lens.astype(np.float32), np)))
       for of_view, view, lens in zip(depth, scene.train, intrinsics)])
-  seen = None
+  seen = [None] * len(places)
   if scene.mask is not None:
     rows, columns = _centres(scene.size, width, height)[1:]
     seen = scene.mask[scene.train][:, rows, columns]
+  views = ((place.reshape(-1, 3), *view, visible) for place, view, visible in zip(
+      places, _views(session, width, height), seen, strict=True))
   print(f"regions: of {places[..., 0].size:,} places seen", file=sys.stderr, flush=True)
-  cells = regions_lib.collect_cells(
-      places.reshape(len(places), -1, 3), settings.num_cells,
-      _views(session, width, height), seen)
+  cells = regions_lib.collect_cells(views, settings.num_cells)
   found = regions_lib.find_regions(
       cells, num_cells=settings.num_cells, num_regions=settings.num_regions,
       color_scale=settings.color_scale, feature_scale=settings.feature_scale)
