@@ -159,6 +159,9 @@ def test_the_aggregator_tells_apart_what_no_line_can_and_is_repeatable():
   assert np.any(found != other)
   predicted = np.asarray([2, 5, 7])[found[500:].argmax(1)]
   assert np.mean(predicted == labels[500:]) > 0.93 and 5 not in predicted
+  with pytest.raises(FloatingPointError, match="steps 0 to 400"):
+    fit_aggregator(np.nan * J[:500], labels[:500], [2, 5, 7], width=32, steps=400,
+                   learning_rate=1e-2)
 
 
 def test_an_unknown_method_is_named():

@@ -1,10 +1,15 @@
 """The loop: resuming is exact, data may lie anywhere, and trouble is named."""
 
+import dataclasses
+import threading
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_models
 
+from jnerf.fields.model import Model
 from jnerf.scenes import pixels, strata
 from jnerf.shaping.contrast import Recipe
 from jnerf.training import devices, loop
@@ -161,3 +166,111 @@ def test_host_batches_are_what_the_device_draws():
       np.testing.assert_allclose(leaf, twin[i], rtol=1e-5, atol=1e-6)
     pixel = pixels.draw_pixels(jax.random.split(batch_key, 3)[0], 16, DATA.shape)
     np.testing.assert_array_equal(batch.rgb, DATA.images[tuple(np.asarray(pixel).T)])
+
+
+def test_the_host_draws_on_the_cpu_whatever_the_device(monkeypatch):
+  """On the device the draws would wait for the call that it is working on."""
+  places, original = [], pixels.draw_pixels
+
+  def draw_pixels(key, *args):
+    places.append((jax.config.jax_default_device, *key.devices()))
+    return original(key, *args)
+
+  monkeypatch.setattr(pixels, "draw_pixels", draw_pixels)
+  training = loop.Training(MODEL, OPTIMIZER, Objective(), 4, num_rays=16,
+                           steps_per_call=2)
+  mesh = devices.data_mesh()
+  key = jax.device_put(KEY, devices.replicated(mesh))
+  loop.host_batches(DATA, key, training, 0, mesh)
+  assert places == [(jax.devices("cpu")[0],) * 2] * 2
+
+
+def add(total, value):
+  """A step: the state is a sum, the loss what is added."""
+  return total + value, {"loss": value, "twice": 2 * value}
+
+
+def test_a_scan_of_steps_tells_means_and_whether_all_was_finite():
+  scan = jax.jit(lambda values: loop.scan_steps(add, jnp.float32(1), values))
+  total, logs = scan(jnp.array([1.0, 2.0, 6.0]))
+  assert total == 10 and loop.finite_logs(logs, 0, 3) == {"loss": 3, "twice": 6}
+  for bad in (np.nan, np.inf):
+    with pytest.raises(FloatingPointError, match="steps 3 to 6"):
+      loop.finite_logs(scan(jnp.array([1.0, bad, 6.0]))[1], 3, 6)
+  total, _ = loop.scan_steps(lambda state, _: add(state, jnp.float32(2)), 0.0, length=4)
+  assert total == 8
+
+
+def add_all(total, values):
+  return loop.scan_steps(add, total, values)
+
+
+def run_sums(num_steps, feed, call=add_all, first_step=0, **settings):
+  """Sums of two numbers a call: `(state, [(step, state, logs), ...])`."""
+  calls = []
+  state = loop.run_steps(
+      call, 0.0, feed, first_step=first_step, num_steps=num_steps, steps_per_call=2,
+      on_call=lambda *args: calls.append(args), **settings)
+  return state, calls
+
+
+def numbers(step):
+  return jnp.array([step, step + 1.0])
+
+
+def test_steps_are_run_in_calls_from_any_step_on():
+  asked, timing = [], loop.Timing(seconds=5.0, steps=3)
+  state, calls = run_sums(10, lambda step: asked.append(step) or numbers(step),
+                          first_step=4, num_rays=7, timing=timing)
+  assert asked == [4, 6, 8]  # once each, and nothing beyond the end
+  assert state == sum(range(4, 10))
+  assert [(step, float(total), logs["loss"]) for step, total, logs in calls] == [
+      (6, 9, 4.5), (8, 22, 6.5), (10, 39, 8.5)]
+  assert timing.steps == 9 and timing.seconds > 5 and timing.rays_per_second > 0
+  assert run_sums(4, None, first_step=4) == (0.0, [])
+
+
+def test_inputs_are_made_while_the_device_works():
+  made = {step: threading.Event() for step in (0, 2, 4)}
+
+  def feed(step):
+    made[step].set()
+    return step
+
+  def call(state, step):
+    assert step + 2 not in made or made[step + 2].wait(timeout=20)
+    return state, {"loss": 0.0, "finite": True}
+
+  assert [step for step, *_ in run_sums(6, feed, call)[1]] == [2, 4, 6]
+
+
+def test_steps_that_are_not_finite_are_named_and_end_the_run():
+  calls = []
+  with pytest.raises(FloatingPointError, match="steps 2 to 4"):
+    loop.run_steps(add_all, 0.0, lambda step: numbers(step) / (step != 2), first_step=0,
+                   num_steps=6, steps_per_call=2,
+                   on_call=lambda step, *_: calls.append(step))
+  assert calls == [2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Growing(Model):
+  """Counts its calls where everybody can see it."""
+
+  def after_call(self, state):
+    return state.replace(threshold=state.threshold + 1)
+
+
+def test_a_model_may_change_the_state_between_calls():
+  growing = Growing(MODEL.field, MODEL.sampler)
+  recipe = Recipe(contrast_weight=0.01, threshold_rate=0.01, min_positives=0.5,
+                  max_positives=0.6)
+  training = loop.Training(growing, OPTIMIZER, Objective(recipe=recipe), 6, num_rays=16,
+                           steps_per_call=3)
+  thresholds = []
+  state = loop.train(fresh(), DATA, KEY, training, on_call=lambda step, state, logs:
+                     thresholds.append(float(state.threshold)))
+  # Before all calls, and after each of three steps with what was added to it; the
+  # second call goes on from there.
+  np.testing.assert_allclose(thresholds, [0.5, 1.47, 2.44], atol=1e-5)
+  assert thresholds[-1] == float(state.threshold)

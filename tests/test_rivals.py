@@ -158,6 +158,19 @@ def test_distilled_features_approach_what_views_agree_on(params):
       field.apply({"params": trained}, chunk.points[:, None])[:, 0], atol=1e-5)
 
 
+def test_distilling_what_is_not_finite_names_the_steps(params):
+  field = distilled.FeatureField(MODEL.field.space, 3, HashGrid(2, 4, 6, 2, 4), width=8)
+  batches = photometric_batches(2)
+
+  def next_batches(step):
+    return batches.replace(features=batches.features * (np.nan if step == 2 else 1))
+
+  with pytest.raises(FloatingPointError, match="steps 2 to 4"):
+    distilled.distill(
+        distilled.initial_params(field, jax.random.key(0)), params, field=field,
+        model=MODEL, optimizer=optax.adam(2e-2), next_batches=next_batches, num_steps=6)
+
+
 def test_no_gradient_of_distillation_reaches_the_plain_field(params):
   field = distilled.FeatureField(MODEL.field.space, 3, HashGrid(2, 4, 6, 2, 4), width=8)
   loss_fn = functools.partial(distilled.distillation_loss, field=field, model=MODEL)
@@ -191,6 +204,13 @@ def test_a_semantic_head_fits_its_clicks_and_leaves_the_plain_field(params):
   few = jax.tree.map(lambda leaf: leaf[:5], clicked)  # other numbers, one program
   state = method.fit(few, CLASSES[[0, 1, 0, 1, 0]], CLASSES[:2])
   assert method.scores(state, few).shape == (5, 2)
+  dark = photometric_batches(150)
+  dark.rgb[70] = np.nan
+  poisoned = semantic_head.semantic_head(
+      MODEL, params, dark,
+      semantic_head.HeadTraining(labelled_rays=16, learning_rate=5e-3))
+  with pytest.raises(FloatingPointError, match="steps 0 to 150"):
+    poisoned.fit(clicked, labels, CLASSES)
   assert semantic_head.train_head._cache_size() == compiled + 1
 
 

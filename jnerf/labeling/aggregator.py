@@ -26,6 +26,7 @@ import optax
 
 from jnerf.labeling.seeds import class_membership
 from jnerf.shaping.pairs import unit_rows
+from jnerf.training.loop import finite_logs, scan_steps
 
 BATCH = 256
 WEIGHT_DECAY = 1e-3
@@ -65,14 +66,18 @@ def fit_aggregator(J, labels, class_ids, *, width: int, steps: int,
     balance: a class is drawn as often as `count ** balance` says: 1 counts every
       pixel alike, 0 every class alike.
     seed: of the first weights and the minibatches.
+
+  Raises FloatingPointError where the loss became nan or inf.
   """
   labels = np.asarray(labels)
   known = np.isin(labels, class_ids)
   targets = jnp.argmax(class_membership(labels[known], class_ids), axis=1)
   rows = unit_rows(jnp.asarray(J)[known])
   network = Aggregator(width, len(class_ids))
-  return AggregatorState(network, _train(
-      network, rows, targets, jax.random.key(seed), steps, learning_rate, balance))
+  params, logs = _train(
+      network, rows, targets, jax.random.key(seed), steps, learning_rate, balance)
+  finite_logs(logs, 0, steps)
+  return AggregatorState(network, params)
 
 
 def log_probabilities(state: AggregatorState, J):
@@ -82,7 +87,7 @@ def log_probabilities(state: AggregatorState, J):
 
 @functools.partial(jax.jit, static_argnames=("network", "steps"))
 def _train(network: Aggregator, rows, targets, key, steps: int, learning_rate, balance):
-  """The params after all steps; the key is consumed."""
+  """The params after all steps, and `scan_steps`'s logs; the key is consumed."""
   init_key, batch_key = jax.random.split(key)
   params = network.init(init_key, rows[:1])
   optimizer = optax.adamw(
@@ -102,8 +107,10 @@ def _train(network: Aggregator, rows, targets, key, steps: int, learning_rate, b
     y = jax.random.categorical(class_key, frequency, shape=(BATCH,))
     place = (jax.random.uniform(pixel_key, (BATCH,)) * counts[y]).astype(jnp.int32)
     x = rows[order[starts[y] + jnp.minimum(place, counts[y] - 1)]]
-    updates, state = optimizer.update(jax.grad(loss_fn)(params, x, y), state, params)
-    return (optax.apply_updates(params, updates), state), None
+    loss, grads = jax.value_and_grad(loss_fn)(params, x, y)
+    updates, state = optimizer.update(grads, state, params)
+    return (optax.apply_updates(params, updates), state), {"loss": loss}
 
-  return jax.lax.scan(step, (params, optimizer.init(params)),
-                      jax.random.split(batch_key, steps))[0][0]
+  (params, _), logs = scan_steps(step, (params, optimizer.init(params)),
+                                 jax.random.split(batch_key, steps))
+  return params, logs

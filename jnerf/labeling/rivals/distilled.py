@@ -26,6 +26,7 @@ from jnerf.fields.spaces import Space
 from jnerf.rendering import compositing
 from jnerf.shaping.pairs import unit_rows
 from jnerf.structs import Batch, Entities
+from jnerf.training.loop import run_steps, scan_steps
 
 
 class FeatureField(nn.Module):
@@ -82,6 +83,8 @@ def distill(params, plain_params, *, field: FeatureField, model: Model,
   params: to start from; plain_params: of the fitted `model`, which stay as they are.
   next_batches: `step -> Batch` with a leading axis of steps, the ones from `step` on.
   on_call: is told the step reached and the mean loss after each device call.
+
+  Raises FloatingPointError naming the steps where the loss became nan or inf.
   """
   loss_fn = functools.partial(distillation_loss, field=field, model=model)
 
@@ -89,19 +92,17 @@ def distill(params, plain_params, *, field: FeatureField, model: Model,
     params, opt_state = state
     loss, grads = jax.value_and_grad(loss_fn)(params, plain_params, batch)
     updates, opt_state = optimizer.update(grads, opt_state, params)
-    return (optax.apply_updates(params, updates), opt_state), loss
+    return (optax.apply_updates(params, updates), opt_state), {"loss": loss}
 
   @jax.jit
   def call(state, plain_params, batches):
-    state, losses = jax.lax.scan(
-        functools.partial(one_step, plain_params), state, batches)
-    return state, jnp.mean(losses)
+    return scan_steps(functools.partial(one_step, plain_params), state, batches)
 
-  state, step, batches = (params, optimizer.init(params)), 0, next_batches(0)
-  while step < num_steps:
-    state, loss = call(state, plain_params, batches)
-    step += batches.rgb.shape[0]
-    if step < num_steps:
-      batches = next_batches(step)  # gathered while the device works
-    on_call(step, float(loss))
+  ready = {0: next_batches(0)}
+  state = run_steps(
+      lambda state, batches: call(state, plain_params, batches),
+      (params, optimizer.init(params)),
+      lambda step: ready.pop(step) if step in ready else next_batches(step),
+      first_step=0, num_steps=num_steps, steps_per_call=ready[0].rgb.shape[0],
+      on_call=lambda step, state, logs: on_call(step, logs["loss"]))
   return state[0]

@@ -25,6 +25,7 @@ from jnerf.fields.samplers import points_along
 from jnerf.labeling.assignment import Assignment
 from jnerf.rendering import compositing
 from jnerf.structs import Array, Batch, Rays
+from jnerf.training.loop import finite_logs, scan_steps
 
 CLASSES = 32  # the head's outputs come in multiples, so that it is compiled once
 
@@ -77,8 +78,9 @@ def semantic_head(model: Model, params, batches: Batch,
     labelled = draw_labelled(entities.rays, labels, class_ids, batches.rgb.shape[0],
                              training.labelled_rays)
     outputs = CLASSES * -(-num_classes // CLASSES)
-    trained = train_head(model, training, outputs, params, batches, labelled,
-                         np.int32(num_classes))
+    trained, logs = train_head(model, training, outputs, params, batches, labelled,
+                               np.int32(num_classes))
+    finite_logs(logs, 0, batches.rgb.shape[0])
     return trained, jnp.arange(num_classes)  # the outputs in use
 
   def scores(state, entities):
@@ -109,10 +111,10 @@ def draw_labelled(rays: Rays, labels, class_ids, num_steps: int,
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def train_head(model: Model, training: HeadTraining, outputs: int, params,
                batches: Batch, labelled: LabelledRays, num_classes):
-  """Params of the trained copy, `field`, and of its head, `head`.
+  """`(params, logs)`: of the trained copy, `field`, and of its head, `head`.
 
   batches, labelled: with a leading axis of steps. num_classes: of the outputs, how many
-  are in use. The sampler stays as it is.
+  are in use. The sampler stays as it is. logs: as of `training.loop.scan_steps`.
   """
   head = Head(outputs)
   geometry = jax.eval_shape(
@@ -137,13 +139,13 @@ def train_head(model: Model, training: HeadTraining, outputs: int, params,
 
   def one_step(state, step):
     learnt, opt_state = state
-    grads = jax.grad(loss_fn)(learnt, *step)
+    loss, grads = jax.value_and_grad(loss_fn)(learnt, *step)
     updates, opt_state = optimizer.update(grads, opt_state, learnt)
-    return (optax.apply_updates(learnt, updates), opt_state), None
+    return (optax.apply_updates(learnt, updates), opt_state), {"loss": loss}
 
-  (learnt, _), _ = jax.lax.scan(
+  (learnt, _), logs = scan_steps(
       one_step, (start, optimizer.init(start)), (batches, labelled))
-  return learnt
+  return learnt, logs
 
 
 def render_classes(model: Model, head: Head, params, rays: Rays, t):
