@@ -195,7 +195,9 @@ def test_propagation_proposes_clicks_that_a_clicks_file_takes(
   assert len({(p["frame"], p["x"], p["y"]) for p in proposals}) == 4
   for proposal in proposals:
     assert proposal["frame"] not in ("rgb_1", "rgb_4")  # test views
-    assert 0.5 <= proposal["probability"] <= 1 and 0 < proposal["settles"] < 1
+    assert 0.5 <= proposal["probability"] <= 1 and 0 <= proposal["settles"] < 1
+  # The first settles something; the last may find all settled.
+  assert proposals[0]["settles"] > 0
   clicks = [{key: p[key] for key in ("frame", "x", "y", "class")} for p in proposals]
   mine = tmp_path / "mine.json"
   mine.write_text(json.dumps({"classes": {"1": "a", "2": "b"}, "clicks": clicks,
