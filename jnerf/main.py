@@ -13,11 +13,12 @@ import inspect
 import sys
 
 from jnerf.errors import InputError
+from jnerf.runs.config import validate
 from jnerf.runs.experiment import load_experiment, override
-from jnerf.runs.validation import validate
+from jnerf.runs.run import Run
+from jnerf.runs.settings_page import settings_text
 from jnerf.runs.workdir import Workdir
-from jnerf.stages import modes
-from jnerf.stages.session import Session
+from jnerf.stages.modes import MODES
 from jnerf.training.compilation import enable_compilation_cache
 
 
@@ -31,8 +32,8 @@ def main(argv: list[str]) -> None:
   validate(config)
   workdir = Workdir(arguments.workdir)
   enable_compilation_cache(config.runtime.compilation_cache)
-  session = Session(config, workdir, command="python -m jnerf.main " + " ".join(argv[1:]))
-  print(modes.MODES[arguments.mode](session))
+  run = Run(config, workdir, command="python -m jnerf.main " + " ".join(argv[1:]))
+  print(MODES[arguments.mode](run))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,19 +45,20 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
   lines = "\n".join(f"  {name:10} {(inspect.getdoc(mode) or '').partition(chr(10))[0]}"
-                    for name, mode in modes.MODES.items())
+                    for name, mode in MODES.items())
   parser = _Parser(
       prog="python -m jnerf.main", allow_abbrev=False,
       usage="%(prog)s --config=FILE[:ARG] --workdir=DIR [--mode=MODE] "
             "[--config.KEY=VALUE ...]",
       description="Labels a whole 3D scene from a handful of clicks.",
-      epilog=f"modes:\n{lines}\n\nEvery key, with its default: jnerf/runs/config.py",
+      epilog=f"modes:\n{lines}\n\nsettings, --config.KEY=VALUE, with their defaults:\n"
+             f"{settings_text()}",
       formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument("--config", required=True, metavar="FILE[:ARG]",
                       help="experiment, e.g. experiments/room.py or room.py:smoke")
   parser.add_argument("--workdir", required=True, metavar="DIR",
                       help="folder of this run; what is done there is not redone")
-  parser.add_argument("--mode", default="run", choices=modes.MODES, metavar="MODE",
+  parser.add_argument("--mode", default="run", choices=MODES, metavar="MODE",
                       help="what to do, see below (default: run)")
   return parser
 

@@ -66,19 +66,29 @@ class Batch:
 
 
 @struct.dataclass
+class Proposal:
+  """What one round of sampling believed of N rays, differentiable in its parameters.
+
+  t: `[N, S' + 1]` edges of its intervals; weights: `[N, S']`.
+  rgb: `[N, 3]` colour that it rendered by itself, to be held against the photographs; or
+    None. In `Samples` before the background, in a `Rendering` over it.
+  """
+
+  t: Array
+  weights: Array
+  rgb: Array | None = None
+
+
+@struct.dataclass
 class Samples:
   """Where a sampler put its S intervals on each ray.
 
   t: `[N, S + 1]` edges of the intervals, ascending, gradients stopped.
-  proposals: what the sampler itself believed, coarsest first: a tuple of
-    `(t [N, S' + 1], weights [N, S'])`, differentiable in its parameters.
-  coarse_rgb: `[N, 3]` colour that a sampling network rendered by itself, before
-    the background; or None.
+  proposals: what the rounds before believed, coarsest first.
   """
 
   t: Array
-  proposals: tuple[tuple[Array, Array], ...] = ()
-  coarse_rgb: Array | None = None
+  proposals: tuple[Proposal, ...] = ()
 
 
 @struct.dataclass
@@ -95,7 +105,6 @@ class Rendering:
   hidden: `[N, S, H]` input of the layer named `rgb`.
   logits: `[N, S, 3]` its output; the colour is `sigmoid(logits)`.
   proposals: as in `Samples`, for the sampler's own losses.
-  coarse_rgb: as in `Samples`, but over the background; or None.
   """
 
   rgb: Array
@@ -107,8 +116,7 @@ class Rendering:
   sigma: Array
   hidden: Array
   logits: Array
-  proposals: tuple[tuple[Array, Array], ...] = ()
-  coarse_rgb: Array | None = None
+  proposals: tuple[Proposal, ...] = ()
 
 
 @struct.dataclass
@@ -119,6 +127,7 @@ class Entities:
   J: `[N, P]` gradients, or activations where those are what is shaped.
   points: `[N, 3]` where they lie: a pixel where its ray meets half of its opacity.
   rgb: `[N, 3]` colour, as the field renders it.
+  distance: `[N]` of the points along the rays.
   features: `[N, F]` visual features of the photograph there.
   rays: the N rays through them.
   rendering: of the rays, with what was computed at their samples; a point is a ray
@@ -128,6 +137,7 @@ class Entities:
   J: Array | None = None
   points: Array | None = None
   rgb: Array | None = None
+  distance: Array | None = None
   features: Array | None = None
   rays: Rays | None = None
   rendering: Rendering | None = None
@@ -159,6 +169,7 @@ class Scene:
   alpha: `[V, H, W]` float32 opacity of the photographs, whose `images` are then
     over black; or None where all are opaque.
   files: the photographs' files, in the order of `frames`; empty where there are none.
+  folder: of the capture, where features may lie beside the photographs; or "".
   source: where it came from and by which conventions it was read (one line).
   """
 
@@ -182,7 +193,13 @@ class Scene:
   mask: np.ndarray | None = None
   unbounded: bool = struct.field(pytree_node=False, default=False)
   files: tuple[str, ...] = struct.field(pytree_node=False, default=())
+  folder: str = struct.field(pytree_node=False, default="")
   source: str = struct.field(pytree_node=False, default="")
+
+  def __repr__(self) -> str:
+    width, height = self.size
+    return (f"Scene({self.name!r}, {len(self.train)} training and {len(self.test)} test "
+            f"views of {width}x{height})")
 
   def photos(self, views, background: float) -> np.ndarray:
     """`[n, H, W, 3]` images of `views`, over a grey level where they are transparent."""

@@ -11,14 +11,15 @@ import tiny_models
 from tiny_models import quick_jit
 
 from jnerf.fields import samplers
-from jnerf.labeling import views
 from jnerf.shaping import activations, contrast, jacobians, losses, parameters
 from jnerf.shaping.contrast import Recipe
+from jnerf.shaping.renderer import ViewRenderer
+from jnerf.shaping.rows import rows_of, surface_points
 from jnerf.structs import Batch, Samples
 
 N, KERNEL = 10, "field/rgb/kernel"
-RECIPE = Recipe(align="activations")
-POINTS = Recipe(align="activations", entities="points")
+RECIPE = Recipe.of(align="activations")
+POINTS = Recipe.of(align="activations", entities="points")
 
 
 @pytest.fixture(scope="module", params=sorted(tiny_models.KINDS))
@@ -108,23 +109,24 @@ def rows_and_terms(model, recipe, params, batch):
   """What is aligned of a batch, with the loss and the figures on it."""
   samples = model.sample(params, batch.rays, batch.jitter)
   rendering = model.render(params, batch.rays, samples, batch.background)
-  args = model, params, batch, samples, rendering
-  rows = contrast.entity_rows(*args, jax.random.key(0), recipe)
-  return rows, contrast.shaping_terms(*args, np.float32(0.8), jax.random.key(0), recipe)
+  rows = rows_of(model, params, batch.rays, samples, rendering, jax.random.key(0),
+                 recipe.rows)
+  return rows, contrast.shaping_terms(model, params, batch, samples, rendering,
+                                      np.float32(0.8), jax.random.key(0), recipe)
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, POINTS], ids=lambda recipe: recipe.entities)
-def test_the_loss_is_that_of_the_activations(recipe):
+@pytest.mark.parametrize("entities", ["pixels", "points"])
+def test_the_loss_is_that_of_the_activations(entities):
   model, params, batch = single()
-  recipe = Recipe(**{**vars(recipe), "norm_weight": 1.0})
+  recipe = Recipe.of(align="activations", entities=entities, norm_weight=1.0)
   rows, (terms, _, _) = rows_and_terms(model, recipe, params, batch)
   positive = cosines(batch.features) > 0.8
   loss, num = losses.info_nce(jnp.asarray(cosines(rows)), positive, np.eye(N, dtype=bool),
-                              recipe.temperature)
+                              recipe.contrast.temperature)
   np.testing.assert_allclose(terms["contrast"], float(loss) / int(num), rtol=1e-4)
   np.testing.assert_allclose(
       terms["norm"], np.mean((np.linalg.norm(rows, axis=1) - 1) ** 2), rtol=1e-5)
-  gradients, _ = rows_and_terms(model, Recipe(entities=recipe.entities), params, batch)
+  gradients, _ = rows_and_terms(model, Recipe.of(entities=entities), params, batch)
   assert gradients.shape[1] == 3 * rows.shape[1]
 
 
@@ -132,7 +134,7 @@ def test_a_point_s_activation_is_its_own_hidden():
   model, params, batch = single()
   rows, _ = rows_and_terms(model, POINTS, params, batch)
   rendering = quick_jit(model)(params, batch.rays, batch.background, batch.jitter)
-  points = contrast.surface_points(batch, rendering)
+  points = surface_points(batch.rays, rendering)
   output = quick_jit(model.at_points)(params, points[:, None], batch.rays.viewdirs)
   np.testing.assert_allclose(rows, output.hidden[:, 0], rtol=1e-5, atol=1e-6)
   assert np.abs(rows - rows_and_terms(model, RECIPE, params, batch)[0]).max() > 1e-2
@@ -147,18 +149,19 @@ def test_a_change_of_the_colour_layer_leaves_activations_but_not_gradients(entit
   change = {}
   for align in ("activations", "gradients"):
     before, after = (np.asarray(rows_and_terms(
-        model, Recipe(align=align, entities=entities), of, batch)[0])
+        model, Recipe.of(align=align, entities=entities), of, batch)[0])
                      for of in (params, edited))
     change[align] = np.abs(cosines(after) - cosines(before)).max()
   assert change["activations"] == 0 and change["gradients"] > 1e-2
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, POINTS], ids=lambda recipe: recipe.entities)
+@pytest.mark.parametrize("recipe", [RECIPE, POINTS],
+                         ids=lambda recipe: recipe.rows.entities)
 @pytest.mark.parametrize("kind", sorted(tiny_models.KINDS))
 def test_views_are_labelled_by_what_was_shaped(kind, recipe):
   """Of pixels, and of points where distances are given, whatever shaping took."""
   model, params, batch = single(kind)
-  renderer = views.ViewRenderer(model, recipe, chunk=4)
+  renderer = ViewRenderer(model, recipe.rows, chunk=4)
   rays = batch.rays
   whole = quick_jit(model)(params, rays, 0.5)
   np.testing.assert_allclose(renderer.gradients(params, rays),

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from jnerf.errors import InputError
-from jnerf.labeling import assignment
+from jnerf.labeling import cosine
 from jnerf.labeling.aggregator import fit_aggregator, log_probabilities
-from jnerf.labeling.assignment import (
-  METHODS,
-  cosine_kernel,
-  label_map,
-  make_assignment,
-)
+from jnerf.labeling.assignment import best_classes
+from jnerf.labeling.cosine import CosineKernel
+from jnerf.labeling.methods import METHODS, make_method
+from jnerf.shaping.rows import RowKind
 from jnerf.structs import Entities, Rendering
 
 HEIGHT, WIDTH, S, H = 12, 16, 3, 16
 CLASSES = [3, 8, 11, 40]
+SETTINGS = {"bandwidth": 0.02, "ridge": 0.3, "paper_step": 0.1}
+ON_ROWS = [name for name in METHODS if name != "regions"]  # which need a scene
 
 
 def view(noise, seed=0):
@@ -51,44 +51,47 @@ def clicks(truth, num, seed=0):
                          for c in CLASSES])
 
 
+@jax.jit
+def scores_of(classifier, some):
+  return classifier.scores(some)
+
+
 def accuracy(method, noise, index_fn, seed=0):
   seen, _, labels = view(noise, seed)
   test, rendering, truth = view(noise, seed + 1)
   index = index_fn(labels)
-  state = method.fit(Entities(J=np.asarray(seen)[index]), labels[index], CLASSES)
-  scores = jax.jit(method.scores)(state, Entities(J=test, rendering=rendering))
+  classifier = method.fit(Entities(J=np.asarray(seen)[index]), labels[index], CLASSES)
+  scores = scores_of(classifier, Entities(J=test, rendering=rendering))
   assert scores.shape == (len(truth), len(CLASSES))
   scores = method.finish(scores.reshape(HEIGHT, WIDTH, -1))
-  predicted = np.asarray(label_map(scores, CLASSES))
+  predicted = np.asarray(best_classes(scores, CLASSES))
   assert predicted.shape == (HEIGHT, WIDTH)
   return np.mean(predicted.reshape(-1) == truth)
 
 
-def methods():
-  return {name: make_assignment(name, bandwidth=0.02, ridge=0.3, paper_step=0.1)
-          for name in METHODS}
-
-
 @pytest.mark.parametrize("name", ["cosine", "bayes", "mlp"])
 def test_one_click_per_class_labels_clustered_gradients_without_error(name):
-  assert accuracy(methods()[name], 0.01, lambda t: clicks(t, 1)) == 1
+  assert accuracy(make_method(name, SETTINGS), 0.01, lambda t: clicks(t, 1)) == 1
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ON_ROWS)
 @pytest.mark.parametrize("protocol", ["one click", "imbalanced frame"])
 def test_every_method_beats_chance_in_noise(name, protocol):
   def frame(truth):  # 48 pixels of the first class, 3 of every other
     return np.concatenate([clicks(truth, 3), np.flatnonzero(truth == CLASSES[0])])
   index_fn = frame if protocol == "imbalanced frame" else lambda t: clicks(t, 1)
-  scores = [accuracy(methods()[name], 0.5, index_fn, seed) for seed in range(3)]
+  method = make_method(name, SETTINGS)
+  scores = [accuracy(method, 0.5, index_fn, seed) for seed in range(3)]
   assert min(scores) > 0.5  # four classes: chance is 0.25
 
 
-def test_cosine_with_one_click_is_the_cosine():
+def test_cosine_with_one_click_is_the_cosine(monkeypatch):
+  monkeypatch.setattr(cosine, "BATCH", 50)  # leaves a remainder
   J, _, truth = view(0.3)
   index = clicks(truth, 1)
-  state = cosine_kernel(0.01).fit(Entities(J=J[index]), truth[index], CLASSES)
-  scores = jax.jit(cosine_kernel(0.01, batch_size=50).scores)(state, Entities(J=J))
+  classifier = CosineKernel(bandwidth=0.01).fit(Entities(J=J[index]), truth[index],
+                                                CLASSES)
+  scores = classifier.scores(Entities(J=J))
   rows = np.asarray(J) / np.linalg.norm(J, axis=1, keepdims=True)
   np.testing.assert_allclose(scores, rows @ rows[index].T, atol=1e-5)
 
@@ -100,9 +103,9 @@ def test_cosine_kernel_equals_a_loop_and_spans_mean_to_largest():
   cosines = [rows @ rows[index[truth[index] == c]].T for c in CLASSES]
 
   def run(bandwidth):
-    method = cosine_kernel(bandwidth)
-    state = method.fit(Entities(J=J[index]), truth[index], CLASSES)
-    return jax.jit(method.scores)(state, Entities(J=J))
+    method = CosineKernel(bandwidth=bandwidth)
+    return scores_of(method.fit(Entities(J=J[index]), truth[index], CLASSES),
+                     Entities(J=J))
 
   expected = np.stack(
       [0.1 * np.log(np.mean(np.exp(c / 0.1), axis=1)) for c in cosines], axis=1)
@@ -115,14 +118,13 @@ def test_cosine_kernel_equals_a_loop_and_spans_mean_to_largest():
 
 def test_cosine_keeps_a_bounded_share_of_a_labelled_frame():
   J, _, truth = view(0.1)
-  method = cosine_kernel(0.02, max_labels=40)
-  state = method.fit(Entities(J=J), truth, [*CLASSES, 77])
-  seeds, _ = state
+  classifier = CosineKernel(max_labels=40).fit(Entities(J=J), truth, [*CLASSES, 77])
+  seeds = classifier.seeds
   assert seeds.directions.shape == (5, 8, 3 * H)
   np.testing.assert_array_equal(seeds.mask.sum(1), [8, 8, 8, 8, 0])
-  scores = jax.jit(method.scores)(state, Entities(J=J))
+  scores = scores_of(classifier, Entities(J=J))
   assert bool(jnp.all(jnp.isneginf(scores[:, 4])))  # no label, never chosen
-  assert np.mean(np.asarray(label_map(scores, [*CLASSES, 77])) == truth) == 1
+  assert np.mean(np.asarray(best_classes(scores, [*CLASSES, 77])) == truth) == 1
 
 
 def test_cosines_fade_with_the_distance_from_the_click():
@@ -132,9 +134,9 @@ def test_cosines_fade_with_the_distance_from_the_click():
   some = Entities(J=J[index], points=points[index])
 
   def run(scale):
-    method = cosine_kernel(0.1, position_scale=scale)
-    state = method.fit(some, truth[index], CLASSES)
-    return jax.jit(method.scores)(state, Entities(J=J, points=points))
+    method = CosineKernel(bandwidth=0.1, position_scale=scale)
+    return scores_of(method.fit(some, truth[index], CLASSES),
+                     Entities(J=J, points=points))
 
   rows = np.asarray(J, np.float64) / np.linalg.norm(J, axis=1, keepdims=True)
   distances = np.linalg.norm(points[:, None] - points[index], axis=2)
@@ -166,32 +168,49 @@ def test_the_aggregator_tells_apart_what_no_line_can_and_is_repeatable():
 
 def test_an_unknown_method_is_named():
   with pytest.raises(InputError, match="label.methods: unknown method 'magic'; choose"):
-    make_assignment("magic", bandwidth=0.1, ridge=0.1, paper_step=0.1)
-  assert set(methods()) == set(assignment.METHODS)
+    make_method("magic", SETTINGS)
 
 
-@pytest.mark.parametrize("name", METHODS)
+def test_a_method_takes_its_own_settings_and_defaults_for_the_rest():
+  settings = {**SETTINGS, "ridge": 0.7, "width": 5, "position_scale": 2.0}
+  made = {name: make_method(name, settings, rows=RowKind(jacobian="sketch"), seed=3)
+          for name in ON_ROWS}
+  assert made["bayes"].ridge == 0.7 and made["cosine"].bandwidth == 0.02
+  assert made["mlp"].width == 5 and made["mlp"].steps == METHODS["mlp"]().steps
+  assert made["paper"].position_scale == made["cosine"].position_scale == 2
+  assert made["mlp"].seed == made["paper"].seed == 3
+  assert not made["paper"].nudges_rgb and make_method("paper").nudges_rgb
+
+
+def test_regions_are_asked_for_by_the_method_that_needs_them_alone():
+  asked = []
+  made = {name: make_method(name, regions_fn=lambda: asked.append(1) or "regions")
+          for name in METHODS}
+  assert asked == [1] and made["regions"].regions == "regions"
+
+
+@pytest.mark.parametrize("name", ON_ROWS)
 def test_a_class_that_is_only_denied_is_as_if_nobody_had_named_it(name):
   J, rendering, truth = view(0.3)
-  index, method = clicks(truth, 2), methods()[name]
+  index, method = clicks(truth, 2), make_method(name, SETTINGS)
   classes = np.array(CLASSES)
   entities = Entities(J=J, rendering=rendering)
   labels = np.r_[truth[index], -77, -77]
-  state = method.fit(Entities(J=J[np.r_[index, 0, 1]]), labels, classes)
+  with_it = method.fit(Entities(J=J[np.r_[index, 0, 1]]), labels, classes)
   without = method.fit(Entities(J=J[index]), truth[index], classes)
-  np.testing.assert_allclose(method.scores(state, entities),
-                             method.scores(without, entities), rtol=1e-6)
+  np.testing.assert_allclose(with_it.scores(entities), without.scores(entities),
+                             rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["cosine", "bayes"])
 def test_a_negative_click_mends_its_pixel_and_leaves_what_is_far(name):
   J, _, truth = view(0.02)
-  method = make_assignment(name, bandwidth=0.02, ridge=0.05, paper_step=0.1)
+  method = make_method(name, {"bandwidth": 0.02, "ridge": 0.05})
   index = clicks(truth, 1)[1:]  # nobody has clicked the first entity
 
   def predict(index, labels):
-    state = method.fit(Entities(J=J[index]), labels, CLASSES[1:])
-    return np.asarray(label_map(method.scores(state, Entities(J=J)), CLASSES[1:]))
+    classifier = method.fit(Entities(J=J[index]), labels, CLASSES[1:])
+    return np.asarray(best_classes(classifier.scores(Entities(J=J)), CLASSES[1:]))
 
   before = predict(index, truth[index])
   missed, counts = np.unique(before[truth == CLASSES[0]], return_counts=True)
@@ -206,11 +225,11 @@ def test_a_negative_click_mends_its_pixel_and_leaves_what_is_far(name):
 def test_cosine_halves_a_kernel_that_negative_labels_equal():
   J, _, truth = view(0.5)
   index = clicks(truth, 2)
-  method = cosine_kernel(0.1)
+  method = CosineKernel(bandwidth=0.1)
   both = method.fit(Entities(J=J[np.r_[index, index[:2]]]),
                     np.r_[truth[index], -truth[index[:2]]], CLASSES)
   plain = method.fit(Entities(J=J[index]), truth[index], CLASSES)
-  scores = [np.asarray(method.scores(s, Entities(J=J))) for s in (plain, both)]
+  scores = [np.asarray(c.scores(Entities(J=J))) for c in (plain, both)]
   np.testing.assert_allclose(scores[1][:, 0], scores[0][:, 0] - 0.1 * np.log(2),
                              atol=1e-5)
   np.testing.assert_array_equal(scores[1][:, 1:], scores[0][:, 1:])

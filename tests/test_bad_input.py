@@ -12,8 +12,9 @@ import tiny_replica
 
 from jnerf.errors import InputError
 from jnerf.features import feature_choice
-from jnerf.runs.config import default_config
+from jnerf.features.feature_choice import FeatureChoice
 from jnerf.scenes import clicks, images, load
+from jnerf.scenes.load import SceneSettings
 
 
 @pytest.fixture
@@ -23,11 +24,10 @@ def root(tmp_path):
 
 def complaint(root, **settings) -> str:
   """The one line that loading the scene, and its features, ends with."""
-  config = default_config()
-  config.scene.path = str(root)
-  config.scene.update(settings)
+  scene = SceneSettings(**{"path": str(root), **settings})
   with pytest.raises(InputError) as error:
-    feature_choice.load_features(config, load.load_scene(config))
+    feature_choice.load_features(FeatureChoice(capture=scene.path),
+                                 load.load_scene(scene))
   message = str(error.value)
   assert "\n" not in message and len(message) < 500
   return message
@@ -50,7 +50,7 @@ def test_capture_one_folder_deeper_is_pointed_out(root):
 
 
 def test_unknown_format_and_useless_path(root):
-  assert "give one of auto, room, replica, nerf" in complaint(root, format="nerf")
+  assert "must be one of auto, room, replica, nerf" in complaint(root, format="nerf")
   assert "reads no folder" in complaint(root, format="room")
 
 
@@ -189,8 +189,6 @@ def test_features_of_other_frames(root):
 
 def click_complaint(root, entry=None, **raw) -> str:
   """The line that a clicks file with this third entry ends with."""
-  config = default_config()
-  config.scene.path, config.scene.width = str(root), 6
   good = {"frame": "rgb_1", "x": 11, "y": 7, "class": 1}
   content = {"classes": {"0": "void", "1": "wall"}, "clicks": [good, good]}
   if entry is not None:
@@ -199,7 +197,7 @@ def click_complaint(root, entry=None, **raw) -> str:
   path = root / "clicks.json"
   path.write_text(json.dumps(content))
   with pytest.raises(InputError) as error:
-    clicks.read_clicks(path, load.load_scene(config))
+    clicks.read_clicks(path, load.load_scene(SceneSettings(path=str(root), width=6)))
   assert "\n" not in str(error.value)
   return str(error.value)
 
@@ -262,18 +260,15 @@ def test_wrong_mask_names_the_entry(root, entry, message):
   (folder / "clicks.json").write_text(json.dumps({
       "classes": {"1": "wall"}, "masks": [
           {"frame": "rgb_1", "file": "ids.png", **entry}]}))
-  config = default_config()
-  config.scene.path = str(root)
+  scene = load.load_scene(SceneSettings(path=str(root)))
   with pytest.raises(InputError) as error:
-    clicks.read_clicks(folder / "clicks.json", load.load_scene(config))
+    clicks.read_clicks(folder / "clicks.json", scene)
   assert "clicks.json: masks[0]: " in str(error.value) and message in str(error.value)
   assert "\n" not in str(error.value)
 
 
 def test_clicks_that_are_no_json(root):
-  config = default_config()
-  config.scene.path = str(root)
-  scene = load.load_scene(config)
+  scene = load.load_scene(SceneSettings(path=str(root)))
   for content in (b"", b"[1, 2]", b"{\"classes\": {}}", b"\xff\xfe", b"[" * 100_000):
     (root / "c.json").write_bytes(content)
     with pytest.raises(InputError, match=r"c\.json"):

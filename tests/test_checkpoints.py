@@ -44,7 +44,7 @@ def assert_same_bits(state, other):
 def test_round_trip_is_bitwise_also_from_a_new_object(tmp_path):
   state = make_state(3)
   with Checkpoints(tmp_path / "fit") as checkpoints:
-    assert checkpoints.restore(state) is None and checkpoints.latest_step is None
+    assert checkpoints.restore(state) is None and checkpoints.steps == []
     assert not (tmp_path / "fit").exists()
     checkpoints.save(3, state)
   with Checkpoints(tmp_path / "fit") as checkpoints:
@@ -234,7 +234,7 @@ def test_kill_in_the_middle_of_a_save_leaves_the_former_one(tmp_path, repository
   assert list(tmp_path.glob("*orbax-checkpoint-tmp*"))  # it was in the middle
   template = {f"a{i}": np.zeros((1 << 20,), np.float32) for i in range(4)}
   with Checkpoints(tmp_path) as checkpoints:
-    newest = checkpoints.latest_step
+    newest = checkpoints.steps[-1]
     state, step = checkpoints.restore(template)
     assert step == newest >= 2
     for leaf in state.values():
@@ -242,7 +242,7 @@ def test_kill_in_the_middle_of_a_save_leaves_the_former_one(tmp_path, repository
       np.testing.assert_array_equal(
           leaf[1::2], np.random.default_rng(step).random(1 << 19).astype(np.float32))
     checkpoints.save(step + 1, state)
-    assert checkpoints.latest_step == step + 1
+    assert checkpoints.steps[-1] == step + 1
   assert not list(tmp_path.glob("*orbax-checkpoint-tmp*"))
 
 

@@ -12,10 +12,11 @@ import tiny_replica
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.runs.experiment import load_experiment
+from jnerf.runs.label_sets import label_sets
+from jnerf.runs.loading import load_scene
+from jnerf.runs.run import Run
 from jnerf.runs.workdir import Workdir
 from jnerf.scenes.clicks import read_clicks
-from jnerf.stages.labels import label_sets
-from jnerf.stages.session import Session
 from jnerf.viewing.palette import read_label_png
 
 EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
@@ -176,9 +177,9 @@ def test_merged_labels_are_the_instance_labels_by_class(capture, label, tmp_path
   for name, predicted in instances.items():
     merged = read_label_png(tmp_path / "labels" / "shaped-cosine" / name)
     np.testing.assert_array_equal(merged, predicted // 300)
-  session = Session(load_experiment(f"{EXPERIMENT}:{capture}"), Workdir(tmp_path))
-  clicks = [read_clicks(tmp_path / "clicks" / f"{kind}-clicks-3-seed0.json",
-                        session.scene) for kind in ("instance", "merged")]
+  scene = load_scene(Run(load_experiment(f"{EXPERIMENT}:{capture}"), Workdir(tmp_path)))
+  clicks = [read_clicks(tmp_path / "clicks" / f"{kind}-clicks-3-seed0.json", scene)
+            for kind in ("instance", "merged")]
   assert clicks[0] == clicks[1]
   assert clicks[0].classes == {300: "class 1 300", 301: "class 1 301",
                                600: "class 2 600"}
@@ -193,8 +194,8 @@ def test_instances_that_a_scene_lacks_are_refused_before_work(capture, tmp_path)
   only = shutil.copytree(capture, tmp_path / "only",
                          ignore=shutil.ignore_patterns("semantic_class"))
   config = load_experiment(f"{EXPERIMENT}:{only}")
-  session = Session(config, Workdir(tmp_path / "run"))
-  assert label_sets(session) == []  # as in any scene without classes
+  scene = load_scene(Run(config, Workdir(tmp_path / "run")))
+  assert label_sets(config, scene) == []  # as in any scene without classes
   config.label.protocols = ("instance-sparse",)
-  found, = label_sets(session)
+  found, = label_sets(config, scene)
   assert found.classes == [300, 301, 600]

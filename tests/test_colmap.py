@@ -16,10 +16,10 @@ import tiny_transforms
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.geometry import cameras, lenses
-from jnerf.runs.config import default_config
 from jnerf.scenes import bounds, load
 from jnerf.scenes.formats import colmap, colmap_camera, colmap_files
 from jnerf.scenes.formats.capture import Wishes
+from jnerf.scenes.load import SceneSettings
 
 pycolmap = pytest.importorskip("pycolmap")
 
@@ -215,15 +215,14 @@ def test_a_distant_background_does_not_take_the_box(share):
 
 
 def test_the_layout_is_recognised_after_transforms_json(root):
-  config = default_config()
-  config.scene.path = str(root)
-  assert "the colmap layout" in load.load_scene(config).source
+  def source(path, **settings):
+    return load.load_scene(SceneSettings(path=str(path), **settings)).source
+
+  assert "the colmap layout" in source(root)
   tiny_transforms.write(root / "both")
   shutil.copytree(root / "sparse", root / "both" / "sparse")
-  config.scene.path = str(root / "both")
-  assert "the nerfstudio layout" in load.load_scene(config).source
-  config.scene.format = "colmap"
-  assert load.load_scene(config).source.endswith("[scene.format=colmap]")
+  assert "the nerfstudio layout" in source(root / "both")
+  assert source(root / "both", format="colmap").endswith("[scene.format=colmap]")
 
 
 def test_inspect(root, tmp_path, capsys):

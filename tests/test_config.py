@@ -3,8 +3,9 @@
 import pytest
 
 from jnerf.errors import InputError
-from jnerf.runs.config import default_config
-from jnerf.runs.validation import validate
+from jnerf.fields.spaces import Box
+from jnerf.runs import parts
+from jnerf.runs.config import default_config, validate
 
 
 def test_defaults_are_valid():
@@ -25,8 +26,7 @@ def test_defaults_are_valid():
     {"scene.test_offset": 8, "scene.test_every": 8},
     {"scene.bounds": (0.0, 0.0, 0.0, 1.0, 1.0)},
     {"scene.bounds": (0.0, 0.0, 0.0, 1.0, 1.0, 0.0)},
-    {"fit.warmup_steps": 20, "fit.steps": 20},
-    {"fit.steps": 1510},
+    {"fit.steps": 1511},
     {"fit.final_learning_rate": 1.0},
     {"field.grid.finest": 8},
     {"shape.contrast_rays": 1},
@@ -89,3 +89,19 @@ def test_unknown_keys_and_other_types_fail_at_once():
     config.fit.step = 3
   with pytest.raises(TypeError):
     config.fit.steps = "3"
+
+
+def test_a_quick_try_needs_no_setting_but_its_steps():
+  config = default_config()
+  config.update_from_flattened_dict({"fit.steps": 20, "shape.steps": 10})
+  validate(config)
+  model = parts.model_of(config, Box(((0.0,) * 3, (1.0,) * 3)))
+  for stage, steps in (("fit", 20), ("shape", 10)):
+    training = parts.training_of(config, model, stage)
+    assert training.num_steps == training.steps_per_call == steps
+  assert parts.schedule_of(config, "fit").warmup == 10  # of 50
+  config.fit.steps = 1510
+  validate(config)
+  assert parts.training_of(config, model, "fit").steps_per_call == 10
+  config.fit.steps, config.fit.warmup_steps = 60, 50
+  assert parts.schedule_of(config, "fit").warmup == 50

@@ -10,6 +10,8 @@ import tiny_models
 from tiny_models import quick_jit
 
 from jnerf.shaping import contrast, jacobians, losses
+from jnerf.shaping import rows as rows_lib
+from jnerf.shaping.rows import rows_of, surface_points
 
 N, THRESHOLD = 12, np.float32(0.8)
 
@@ -39,8 +41,9 @@ def shaping_terms(recipe, batch=None, key=0):
 @functools.cache
 def gradients(recipe, key=0):
   model, params, batch, samples, rendering = case()
-  return np.asarray(quick_jit(lambda params: contrast.entity_gradients(
-      model, params, batch, samples, rendering, jax.random.key(key), recipe))(params))
+  return np.asarray(quick_jit(lambda params: rows_of(
+      model, params, batch.rays, samples, rendering, jax.random.key(key),
+      recipe.rows))(params))
 
 
 def cosines(rows):
@@ -48,15 +51,15 @@ def cosines(rows):
   return unit @ unit.T
 
 
-def expected_contrast(rows, positive, tau=0.1, ignored=None):
+def expected_contrast(rows, positive, tau=0.2, **options):
   total, num = losses.info_nce(jnp.abs(cosines(rows)), positive,
-                               np.eye(len(rows), dtype=bool), tau, ignored=ignored)
+                               np.eye(len(rows), dtype=bool), tau, **options)
   return float(total) / max(int(num), 1), int(num)
 
 
 def test_terms_and_figures_equal_their_definitions():
-  recipe = contrast.Recipe(norm_weight=1.0, min_positives=0.0, max_positives=0.01,
-                           threshold_rate=0.125)
+  recipe = contrast.Recipe.of(norm_weight=1.0, min_positives=0.0, max_positives=0.01,
+                              threshold_rate=0.125)
   terms, threshold, figures = shaping_terms(recipe)
   batch = case()[2]
   rows = np.asarray(jacobians.closed_form(case()[4]))
@@ -75,20 +78,22 @@ def test_terms_and_figures_equal_their_definitions():
 def test_every_other_ray_is_a_smaller_batch():
   model, params, batch, samples, rendering = case()
   halved = jax.tree.map(lambda leaf: leaf[::2], (batch, samples, rendering))
-  terms, _, figures = shaping_terms(contrast.Recipe(every=2))
+  terms, _, figures = shaping_terms(contrast.Recipe.of(contrast_rays=N // 2))
   other = quick_jit(lambda params: contrast.shaping_terms(
       model, params, *halved, THRESHOLD, jax.random.key(0), contrast.Recipe()))(params)
   np.testing.assert_allclose(terms["contrast"], other[0]["contrast"], rtol=1e-6)
   np.testing.assert_allclose(figures["positives"], other[2]["positives"])
 
 
-def test_oracle_pairs_are_labels_and_its_threshold_stays():
+@pytest.mark.parametrize("positives, meant", [("any", "any"), ("auto", "each")])
+def test_oracle_pairs_are_labels_and_its_threshold_stays(positives, meant):
   batch = case()[2]
   loss, _ = expected_contrast(
       gradients(contrast.Recipe()),
       (batch.labels[:, None] == batch.labels) & (batch.labels != 0),
-      ignored=batch.labels == 0)
-  recipe = contrast.Recipe(oracle=True, max_positives=0.0, min_positives=0.0)
+      ignored=batch.labels == 0, positives=meant)
+  recipe = contrast.Recipe.of(oracle=True, positives=positives, max_positives=0.0,
+                              min_positives=0.0)
   terms, threshold, figures = shaping_terms(recipe, batch.replace(features=None))
   np.testing.assert_allclose(terms["contrast"], loss, rtol=1e-4)
   assert float(threshold) == THRESHOLD
@@ -98,10 +103,10 @@ def test_oracle_pairs_are_labels_and_its_threshold_stays():
 
 def test_position_scale_asks_pairs_to_be_near_too():
   batch, rendering = case()[2], case()[4]
-  points = contrast.surface_points(batch, rendering)
+  points = surface_points(batch.rays, rendering)
   distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
   positive = cosines(batch.features) * np.exp(-distance**2 / (2 * 0.6**2)) > THRESHOLD
-  _, _, figures = shaping_terms(contrast.Recipe(position_scale=0.6))
+  _, _, figures = shaping_terms(contrast.Recipe.of(position_scale=0.6))
   share = (positive.sum() - N) / (N * (N - 1))
   assert 0 < share < (np.sum(cosines(batch.features) > THRESHOLD) - N) / (N * (N - 1))
   np.testing.assert_allclose(figures["positives"], share, rtol=1e-6)
@@ -119,7 +124,7 @@ def test_a_trusted_sensor_tells_places_where_it_measured():
   points = batch.rays.origins + distance[:, None] * batch.rays.directions
   apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
   positive = cosines(batch.features) * np.exp(-apart**2 / (2 * 0.6**2)) > THRESHOLD
-  by_sensor, by_field = (contrast.Recipe(position_scale=0.6, geometry=who)
+  by_sensor, by_field = (contrast.Recipe.of(position_scale=0.6, geometry=who)
                          for who in ("sensor", "field"))
   both = batch.replace(distance=measured)
   found = shaping_terms(by_sensor, both)[2]["positives"]
@@ -137,7 +142,7 @@ def test_colour_and_normals_join_features():
   for rows, scale in ((batch.rgb, 0.5), (unit, 1.2)):
     apart = np.linalg.norm(rows[:, None] - rows[None], axis=-1)
     joined = joined * np.exp(-apart**2 / (2 * scale**2))
-  recipe = contrast.Recipe(color_scale=0.5, normal_scale=1.2)
+  recipe = contrast.Recipe.of(color_scale=0.5, normal_scale=1.2)
   found = shaping_terms(recipe, batch.replace(normals=normals))[2]["positives"]
   np.testing.assert_allclose(found, share_of(joined > THRESHOLD), rtol=1e-6)
   assert 0 < found < share_of(cosines(batch.features) > THRESHOLD)
@@ -158,19 +163,19 @@ def test_pixels_of_one_segment_are_positives_whatever_their_features():
 
 def test_surface_points_lie_at_the_median_distance_and_carry_no_gradient():
   model, params, batch, samples, rendering = case()
-  along = np.sum((contrast.surface_points(batch, rendering) - batch.rays.origins)
+  along = np.sum((surface_points(batch.rays, rendering) - batch.rays.origins)
                  * batch.rays.directions, axis=1)
   np.testing.assert_allclose(along, rendering.distance_median, rtol=1e-5)
-  slopes = quick_jit(jax.grad(lambda params: jnp.sum(contrast.surface_points(
-      batch, model.render(params, batch.rays, samples, 0.0)))))(params)
+  slopes = quick_jit(jax.grad(lambda params: jnp.sum(surface_points(
+      batch.rays, model.render(params, batch.rays, samples, 0.0)))))(params)
   assert max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(slopes)) == 0
 
 
 def test_auto_is_the_closed_form_for_the_kernel_and_reverse_mode_for_others():
   np.testing.assert_allclose(gradients(contrast.Recipe()),
-                             gradients(contrast.Recipe(jacobian="vjp")), rtol=1e-4,
+                             gradients(contrast.Recipe.of(jacobian="vjp")), rtol=1e-4,
                              atol=1e-6)
-  wide = gradients(contrast.Recipe(params="field/(density|rgb)/kernel"))
+  wide = gradients(contrast.Recipe.of(params="field/(density|rgb)/kernel"))
   assert wide.shape == (N, 16 + 48)
   np.testing.assert_allclose(wide[:, 16:], gradients(contrast.Recipe()), rtol=1e-4,
                              atol=1e-6)
@@ -178,24 +183,24 @@ def test_auto_is_the_closed_form_for_the_kernel_and_reverse_mode_for_others():
 
 def test_sketch_has_its_own_width_and_about_the_same_cosines():
   params = "field/(color|rgb)/.*"
-  sketched = gradients(contrast.Recipe(params=params, jacobian="sketch",
-                                       sketch_directions=1500))
+  sketched = gradients(contrast.Recipe.of(params=params, jacobian="sketch",
+                                          sketch_directions=1500))
   assert sketched.shape == (N, 1500)
-  exact = cosines(gradients(contrast.Recipe(params=params)))
+  exact = cosines(gradients(contrast.Recipe.of(params=params)))
   np.testing.assert_allclose(cosines(sketched), exact, atol=0.12)
 
 
 def test_auto_sketches_what_is_too_wide_to_keep(monkeypatch):
-  monkeypatch.setattr(contrast, "WIDEST", 16 + 47)
+  monkeypatch.setattr(rows_lib, "WIDEST", 16 + 47)
   for layer, width in (("(density|rgb)/kernel", 7), ("(density|rgb)/bias", 1 + 3)):
-    recipe = contrast.Recipe(params=f"field/{layer}", sketch_directions=7)
+    recipe = contrast.Recipe.of(params=f"field/{layer}", sketch_directions=7)
     assert gradients(recipe).shape == (N, width)
-  monkeypatch.setattr(contrast, "WIDEST", 1)  # never the closed form
-  assert gradients(contrast.Recipe(sketch_directions=7)).shape == (N, 48)
+  monkeypatch.setattr(rows_lib, "WIDEST", 1)  # never the closed form
+  assert gradients(contrast.Recipe.of(sketch_directions=7)).shape == (N, 48)
 
 
 def test_random_channel_is_one_of_three_and_follows_the_key():
-  recipe = contrast.Recipe(value_channel="random")
+  recipe = contrast.Recipe.of(value_channel="random")
   channels = [np.asarray(jacobians.closed_form(case()[4], tuple(row)))
               for row in np.eye(3)]
   drawn = []
@@ -212,8 +217,8 @@ def test_random_channel_is_one_of_three_and_follows_the_key():
 @pytest.mark.parametrize("jacobian", ["closed_form", "vjp"])
 def test_points_are_entities_at_the_surface(jacobian):
   model, params, batch, _, rendering = case()
-  rows = gradients(contrast.Recipe(entities="points", jacobian=jacobian))
-  points = contrast.surface_points(batch, rendering)
+  rows = gradients(contrast.Recipe.of(entities="points", jacobian=jacobian))
+  points = surface_points(batch.rays, rendering)
   output = quick_jit(model.at_points)(params, points[:, None], batch.rays.viewdirs)
   color = jax.nn.sigmoid(output.logits[:, 0])
   slope = np.asarray(color * (1 - color) / 3)

@@ -23,14 +23,15 @@ from jnerf.training import state as state_lib
 from jnerf.training import step as step_lib
 
 N, DEVICES, STEPS = 32, 8, 20
-COMMON = dict(contrast_weight=0.02, norm_weight=0.01, position_scale=0.7, every=2,
-              threshold_rate=0.01, min_positives=0.4, max_positives=0.5)
+COMMON = dict(contrast_weight=0.02, norm_weight=0.01, position_scale=0.7,
+              contrast_rays=N // 2, temperature=0.1, threshold_rate=0.01,
+              min_positives=0.4, max_positives=0.5)
 RECIPES = {
-    "gradients": Recipe(**COMMON, params="field/(density|rgb)/.*",
-                        value_channel="random"),
-    "activations": Recipe(**COMMON, align="activations")}
-OPTIMIZER = state_lib.make_optimizer(steps=STEPS, learning_rate=3e-3,
-                                     final_learning_rate=1e-3, warmup_steps=5)
+    "gradients": Recipe.of(**COMMON, params="field/(density|rgb)/.*",
+                           value_channel="random"),
+    "activations": Recipe.of(**COMMON, align="activations")}
+OPTIMIZER = state_lib.make_optimizer(state_lib.Schedule(
+    steps=STEPS, learning_rate=3e-3, final_learning_rate=1e-3, warmup_steps=5))
 
 
 @pytest.fixture(scope="module")

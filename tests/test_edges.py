@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jnerf.labeling.assignment import label_map
+from jnerf.labeling.assignment import best_classes
 from jnerf.labeling.edges import (
   SAMPLED,
   TEMPERATURE,
@@ -103,8 +103,8 @@ def test_speckle_goes_and_the_edge_of_labels_moves_to_the_one_seen():
     scores[pixel] = [0, 0, 1]
   found = snap_to_edges(scores, rgb, distance, passes=2, **SCALES)
   expected = np.where(left, 4, 7)
-  np.testing.assert_array_equal(label_map(found, np.array([4, 7, 9])), expected)
-  assert np.mean(label_map(scores, np.array([4, 7, 9])) == expected) < 0.95
+  np.testing.assert_array_equal(best_classes(found, np.array([4, 7, 9])), expected)
+  assert np.mean(best_classes(scores, np.array([4, 7, 9])) == expected) < 0.95
 
 
 def test_votes_are_a_softmax_in_units_of_the_scores_deviation():
@@ -133,7 +133,7 @@ def test_a_dropped_class_is_nobody_s():
   np.testing.assert_allclose(found[..., ::2], two, rtol=1e-5)
   for nothing in (jnp.full_like(scores, -np.inf), compact(np.full_like(scores, -np.inf))):
     snapped = snap_to_edges(nothing, rgb, distance, passes=2, **SCALES)
-    assert np.all(label_map(snapped, np.array([4, 7, 9])) == 0)
+    assert np.all(best_classes(snapped, np.array([4, 7, 9])) == 0)
 
 
 def test_empty_space_and_equal_scores_are_no_trouble():

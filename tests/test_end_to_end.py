@@ -12,10 +12,11 @@ import smoke_run
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from jnerf import main
+from jnerf.runs.run import Run
 from jnerf.runs.workdir import Workdir, config_digest
 from jnerf.scenes.clicks import click_pixels, read_clicks
-from jnerf.stages import rendering
-from jnerf.stages.session import Session
+from jnerf.stages.render import render_stage
+from jnerf.structs import Scene
 from jnerf.training.events import History
 
 FIELDS = ["plain", "shaped", "shaped-oracle"]
@@ -28,8 +29,13 @@ def folder():
 
 
 @pytest.fixture(scope="module")
-def session(folder) -> Session:
-  return smoke_run.session(folder)
+def run(folder) -> Run:
+  return smoke_run.run(folder)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+  return smoke_run.scene()
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +43,12 @@ def metrics(folder):
   return json.loads((folder / "metrics.json").read_text())
 
 
-def test_metrics_have_the_documented_form(metrics, session):
+def test_metrics_have_the_documented_form(metrics, run):
   assert set(metrics) == {
       "scene", "config_digest", "environment", "stages", "psnr", "ssim",
       "depth_error_m", "labels", "calibration"}
   assert metrics["scene"] == "room"
-  assert metrics["config_digest"] == config_digest(session.config)
+  assert metrics["config_digest"] == config_digest(run.config)
   for name in ("psnr", "ssim", "depth_error_m"):
     assert list(metrics[name]) == FIELDS
     assert all(math.isfinite(value) and value > 0 for value in metrics[name].values())
@@ -61,14 +67,14 @@ def test_metrics_of_the_stages(metrics):
       assert facts["steps"] == {"fit": 60}.get(stage, 20)
 
 
-def test_metrics_have_a_row_for_every_field_method_and_draw(metrics, session):
+def test_metrics_have_a_row_for_every_field_method_and_draw(metrics, run):
   rows = metrics["labels"]
   draws = [("sparse", 0), ("sparse", 1), ("dense", 0)]
   found = sorted((row["field"], row["method"], row["dimension"], row["protocol"],
                   row["seed"]) for row in rows)
   assert found == sorted(
       (field, method, dimension, *draw) for field in FIELDS for draw in draws
-      for method in session.config.label.methods for dimension in ("2d", "3d"))
+      for method in run.config.label.methods for dimension in ("2d", "3d"))
   for row in rows:
     assert set(row) == {
         "method", "field", "pairs", "protocol", "clicks", "seed", "dimension", "miou",
@@ -84,7 +90,7 @@ def test_metrics_have_a_row_for_every_field_method_and_draw(metrics, session):
   assert all(row["clicks"] == len(row["per_class_iou"]) for row in sparse)
 
 
-def test_calibration_of_what_tells_probabilities(metrics, session):
+def test_calibration_of_what_tells_probabilities(metrics):
   rows = metrics["calibration"]
   assert {(row["field"], row["method"]) for row in rows} == {
       (field, method) for field in FIELDS for method in ("regions", "cosine", "bayes")}
@@ -99,26 +105,26 @@ def test_calibration_of_what_tells_probabilities(metrics, session):
     assert right == pytest.approx(near[0]["total_accuracy"], abs=0.05)
 
 
-def test_label_maps_are_palette_images_of_the_views_asked_for(folder, session, metrics):
-  name, frames = metrics["stages"]["propagate"]["labels"], session.scene.frames
-  if session.config.label.views == "test":
-    frames = [frames[view] for view in session.scene.test]
+def test_label_maps_are_palette_images_of_the_views_asked_for(
+    folder, run, scene, metrics):
+  name, frames = metrics["stages"]["propagate"]["labels"], scene.frames
+  if run.config.label.views == "test":
+    frames = [frames[view] for view in scene.test]
   paths = sorted((folder / "labels" / name).iterdir())
   assert [path.stem for path in paths] == sorted(frames)
   clicked = {c.class_id for c in read_clicks(
-      folder / "clicks" / "sparse-seed0.json", session.scene).positive}
+      folder / "clicks" / "sparse-seed0.json", scene).positive}
   seen = set()
   for path in paths:
     with Image.open(path) as image:
-      assert image.mode == "P" and image.size == session.scene.size
+      assert image.mode == "P" and image.size == scene.size
       seen |= set(np.unique(np.asarray(image)).tolist())
   assert 1 < len(seen) and seen <= clicked
 
 
-def test_clicks_files_are_true_to_the_scene(folder, session):
+def test_clicks_files_are_true_to_the_scene(folder, scene):
   paths = sorted((folder / "clicks").iterdir())
   assert [path.name for path in paths] == ["sparse-seed0.json", "sparse-seed1.json"]
-  scene = session.scene
   for path in paths:
     clicks = read_clicks(path, scene)
     pixels = click_pixels(clicks, scene)
@@ -169,18 +175,18 @@ def test_curves_and_event_files_agree(folder, stage, steps):
   assert np.allclose([value for _, value in events], losses)
 
 
-def test_config_is_stored(folder, session):
-  assert Workdir(folder).read_config() == session.config
+def test_config_is_stored(folder, run):
+  assert Workdir(folder).read_config() == run.config
 
 
 @pytest.mark.parametrize("path, field, num", [
     ("test", "shaped", 3), ("orbit", "plain", 2)])
-def test_rendered_frames(tmp_path, folder, path, field, num):
-  other = smoke_run.session(tmp_path)
+def test_rendered_frames(tmp_path, folder, scene, path, field, num):
+  other = smoke_run.run(tmp_path)
   other.config.render.update(path=path, field=field, num_frames=2)
   (tmp_path / "metrics.json").write_text((folder / "metrics.json").read_text())
   (tmp_path / "checkpoints").symlink_to(folder / "checkpoints")
-  frames = rendering.render(other)
+  frames = render_stage(other, scene)
   assert frames == tmp_path / "renders" / f"{field}-{path}"
   for kind in ("rgb", "depth"):
     paths = sorted(frames.glob(f"{kind}_*.png"))

@@ -12,8 +12,9 @@ import tiny_replica
 
 from jnerf.errors import InputError
 from jnerf.features import feature_choice, feature_folders
-from jnerf.runs.config import default_config
+from jnerf.features.feature_choice import FeatureChoice, FeatureSettings
 from jnerf.scenes import load
+from jnerf.scenes.load import SceneSettings
 
 RNG = np.random.default_rng(0)
 FRAMES = ("rgb_0", "rgb_7", "rgb_12")
@@ -282,22 +283,24 @@ def test_pth_files_without_pytorch(tmp_path, monkeypatch):
 
 
 def test_auto_takes_the_folder_dino(tmp_path, monkeypatch):
-  config = default_config()
   root = tiny_replica.write(tmp_path / "capture")
-  config.scene.path = str(root)
-  scene = load.load_scene(config)
+  scene = load.load_scene(SceneSettings(path=str(root)))
+
+  def load_features(**settings):
+    return feature_choice.load_features(
+        FeatureChoice(FeatureSettings(**settings), capture=str(root)), scene)
+
   grid = RNG.normal(size=(6, 4, 6, 3)).astype(np.float16)
   save(root / "dino", grid, [f"dino_{i}" for i in range(6)])
-  maps = feature_choice.load_features(config, scene)
+  maps = load_features()
   np.testing.assert_array_equal(maps.grid, grid)
   assert maps.source == "precomputed" and maps.origin == str(root / "dino")
   with monkeypatch.context() as patch:
     patch.delattr(feature_folders, "_averaged")
-    feature_choice.check_features(config, scene)
-  config.features.max_cells = 6
-  assert feature_choice.load_features(config, scene).grid.shape == (6, 2, 3, 3)
+    feature_choice.check_features(FeatureChoice(capture=str(root)), scene)
+  assert load_features(max_cells=6).grid.shape == (6, 2, 3, 3)
   np.savez(root / "mine.npz", features=grid, names=scene.frames)
   with pytest.raises(InputError, match="mine.npz and dino/ in .* both hold features"):
-    feature_choice.load_features(config, scene)
-  config.features.path = str(root)  # a folder: its dino/, not the .npz
-  assert feature_choice.load_features(config, scene).origin == str(root)
+    load_features()
+  # A folder: its dino/, not the .npz.
+  assert load_features(path=str(root)).origin == str(root)

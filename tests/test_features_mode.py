@@ -11,10 +11,10 @@ import tiny_replica
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.features import vit_features
-from jnerf.runs import checks
+from jnerf.runs import checks, loading
+from jnerf.runs.run import Run
 from jnerf.runs.workdir import Workdir
 from jnerf.scenes import pixels
-from jnerf.stages.session import Session
 
 EXPERIMENT = f"{__file__.removesuffix('test_features_mode.py')}tiny_experiment.py"
 SETTINGS = {"layer": 1, "load_size": 24, "device": "cpu"}
@@ -69,9 +69,10 @@ def test_made_then_kept_then_used_without_torch(run, tmp_path, capture, model,
   assert not (tmp_path / "run" / "config.json").exists()  # binds no later stage
   without_torch()
   assert ", kept, " in run("features", model, batch=3, device="cuda")
-  shaping = session(tmp_path, capture, model)
-  checks.check(shaping, ("shape",), ())  # needs no network either
-  assert shaping.features.grid.shape == (6, 5, 8, 32)
+  shaping = run_of(tmp_path, capture, model)
+  scene = loading.load_scene(shaping)
+  checks.check(shaping, scene, ("shape",), ())  # needs no network either
+  assert loading.load_features(shaping, scene).grid.shape == (6, 5, 8, 32)
   with pytest.raises(InputError, match=r"pip install 'jacobinerf\[features\]'"):
     run("features", model, layer=0)
 
@@ -129,24 +130,28 @@ def test_other_kinds_say_what_they_are(tmp_path, capture, capsys, monkeypatch):
       f"{capture}/mine.npz\n")
 
 
-def session(tmp_path, capture, model) -> Session:
+def run_of(tmp_path, capture, model) -> Run:
   """What the command works with."""
   config = tiny_experiment.get_config(str(capture))
   config.features.kind = "vit"
   config.features.vit.update(model=str(model), **SETTINGS)
-  return Session(config, Workdir(tmp_path / "run"))
+  return Run(config, Workdir(tmp_path / "run"))
 
 
 def test_rows_are_named_without_making_features(tmp_path, capture):
-  named = session(tmp_path, capture, "facebook/dino-vits8")
-  assert named.features_source == "dino-vits8"
+  named = run_of(tmp_path, capture, "facebook/dino-vits8")
+  scene = loading.load_scene(named)
+  assert loading.features_choice(named, scene).source == "dino-vits8"
   named.config.features.kind = "auto"
-  assert named.features_source == "local"
+  assert loading.features_choice(named, scene).source == "local"
+  np.savez(capture / "mine.npz", features=np.ones((6, 2, 3, 4), np.float16),
+           names=scene.frames)
+  assert loading.features_choice(named, scene).source == "precomputed"
 
 
 def test_how_it_was_computed_binds_nothing(tmp_path, capture):
-  made = session(tmp_path, capture, "facebook/dino-vits8")
-  made.begin()
+  made = run_of(tmp_path, capture, "facebook/dino-vits8")
+  made.begin(loading.load_scene(made))
   made.workdir.mark_done("shape", seconds=1.0)
   made.config.features.vit.update(device="cuda", batch=4)
   made.check_config()
@@ -157,14 +162,16 @@ def test_how_it_was_computed_binds_nothing(tmp_path, capture):
 
 def test_a_pixel_looks_its_features_up_where_the_patches_are(tmp_path, capture, model):
   """A ramp over the image is read off exactly between the outermost patch centres."""
-  maps = (made := session(tmp_path, capture, model)).features
+  made = run_of(tmp_path, capture, model)
+  scene = loading.load_scene(made)
+  maps = loading.load_features(made, scene)
   x0, y0, x1, y1 = maps.extent
   assert (x0, y0) == (2 / 36, 2 / 24) and x1 < 1 and y1 <= 1
   rows, columns = maps.grid.shape[1:3]
   at = np.stack(np.meshgrid(x0 + (np.arange(columns) + 0.5) / columns * (x1 - x0),
                             y0 + (np.arange(rows) + 0.5) / rows * (y1 - y0)), axis=-1)
   ramps = maps.replace(grid=np.tile(at.astype(np.float32), (6, 1, 1, 1)))
-  data = pixels.pixel_data(made.scene, ramps)
+  data = pixels.pixel_data(scene, ramps)
   row, column = (index.reshape(-1) for index in np.indices((8, 12)))
   inside = (row >= 2) & (row < 6) & (column >= 2) & (column < 9)
   chosen = np.stack([np.zeros_like(row), row, column], axis=-1)[inside]

@@ -92,7 +92,7 @@ def test_an_unbounded_model_sees_beyond_its_box():
   rays = tiny_models.rays(6).replace(near=np.full((6, 1), 0.1, np.float32),
                                      far=np.full((6, 1), 100.0, np.float32))
   samples = tiny_models.quick_jit(model.sample)(params, rays)
-  t, _ = samples.proposals[0]
+  t = samples.proposals[0].t
   np.testing.assert_allclose(t[:, [0, -1]], np.tile([[0.1, 100]], (6, 1)), rtol=1e-6)
   points = np.asarray(samplers.points_along(rays, samples.t))
   assert np.abs(points).max() > 20  # the bounded model would stop at the box
@@ -143,15 +143,16 @@ def test_rendering_equals_compositing_its_own_samples(kind):
 
 def test_coarse_colour_is_rendered_by_the_coarse_network_alone():
   model, params, rays, rendering = rendered("mlp")
-  (t, weights), = rendering.proposals
+  proposal, = rendering.proposals
+  t = proposal.t
   points = samplers.points_along(rays, t)
   output = quick_jit(model.field.apply)({"params": params["sampler"]["coarse"]}, points,
                                       rays.viewdirs)
   expected = compositing.compositing_weights(output.sigma, t)
-  np.testing.assert_allclose(weights, expected, atol=1e-5)
+  np.testing.assert_allclose(proposal.weights, expected, atol=1e-5)
   rgb = compositing.composite(expected, jax.nn.sigmoid(output.logits))
   np.testing.assert_allclose(
-      rendering.coarse_rgb, rgb + (1 - jnp.sum(expected, axis=1)[:, None]) * 0.4,
+      proposal.rgb, rgb + (1 - jnp.sum(expected, axis=1)[:, None]) * 0.4,
       atol=1e-5)
 
 

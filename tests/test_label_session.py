@@ -12,8 +12,8 @@ import tiny_replica
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.fields import spaces
-from jnerf.stages import label_session
-from jnerf.stages.label_session import LabelSession
+from jnerf.labeling import label_session
+from jnerf.labeling.label_session import LabelSession
 
 EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
 HELD_OUT = (1, 4)  # test frames of the first capture
@@ -81,6 +81,79 @@ def test_regions_of_the_first_photographs_label_the_others(made, folder):
     run(*transfer)
 
 
+@pytest.fixture(scope="module")
+def by_regions(made, tmp_path_factory):
+  """`(folder, *arguments)` of a transfer that rests on the folder's regions."""
+  folder = shutil.copytree(made[0], tmp_path_factory.mktemp("by_regions") / "run")
+  run(made[1], folder, "--mode=propagate", "--config.label.methods=regions",
+      "--config.label.primary=regions")
+  return folder, "--mode=propagate", f"--config.label.session={folder}/label_session.json"
+
+
+@pytest.mark.parametrize("setting", [
+    "features.vit.device=cpu", "features.vit.batch=3", "runtime.chunk=64"])
+def test_what_bears_on_no_label_leaves_the_regions(made, by_regions, setting):
+  folder, labels = by_regions[0], by_regions[0] / "labels"
+  regions = (folder / "regions.npz").read_bytes()
+  shutil.rmtree(labels / "other-shaped-regions", ignore_errors=True)
+  run(made[2], *by_regions, f"--config.{setting}")
+  assert (folder / "regions.npz").read_bytes() == regions
+  for i, frame in enumerate((*HELD_OUT, 0)):
+    np.testing.assert_array_equal(
+        image(labels / "other-shaped-regions" / f"rgb_{i}.png"),
+        image(labels / "shaped-regions" / f"rgb_{frame}.png"))
+
+
+def without_field(path):
+  """As earlier versions wrote the file."""
+  with np.load(path) as archive:
+    parts = {name: archive[name] for name in archive.files if name != "field"}
+  np.savez(path, **parts)
+
+
+def of_another_field(path):
+  with np.load(path) as archive:
+    parts = dict(archive)
+  np.savez(path, **{**parts, "field": "0" * 64})
+
+
+@pytest.mark.parametrize("damage", [
+    lambda path: path.write_bytes(b"damaged"),
+    lambda path: path.write_bytes(path.read_bytes()[:-200]),
+    lambda path: path.write_bytes(b""), without_field, of_another_field])
+def test_regions_that_cannot_be_taken_are_refused_and_not_made(
+    made, by_regions, damage, tmp_path):
+  folder = shutil.copytree(by_regions[0], tmp_path / "run",
+                           ignore=shutil.ignore_patterns("other-*"))
+  path = folder / "regions.npz"
+  damage(path)
+  left = path.read_bytes()
+  with pytest.raises(InputError, match=r"regions\.npz is of another field, or damaged.*"
+                     r"--mode=propagate") as error:
+    run(made[2], folder, *by_regions[1:])
+  assert "\n" not in str(error.value) and path.read_bytes() == left
+  assert not (folder / "labels" / "other-shaped-regions").exists()
+  if damage is without_field:  # the first photographs make them anew
+    run(made[1], folder, "--mode=propagate", "--config.label.methods=regions",
+        "--config.label.primary=regions")
+    run(made[2], folder, *by_regions[1:])
+    assert (folder / "labels" / "other-shaped-regions").exists()
+
+
+def test_instances_are_merged_in_other_photographs_too(made, folder):
+  """Each class of the capture is one instance, 300 times its id."""
+  run(made[1], folder, "--mode=propagate", "--config.label.protocols=merged-sparse")
+  kept = label_session.read_label_session(folder / "label_session.json")
+  assert kept.merge_into == {300: 1, 600: 2} and sorted(kept.names) == [300, 600]
+  run(made[2], folder, "--mode=propagate",
+      f"--config.label.session={folder}/label_session.json")
+  for i, frame in enumerate((*HELD_OUT, 0)):
+    found = image(folder / "labels" / "other-shaped-cosine" / f"rgb_{i}.png")
+    assert set(np.unique(found)) <= {1, 2}
+    np.testing.assert_array_equal(
+        found, image(folder / "labels" / "shaped-cosine" / f"rgb_{frame}.png"))
+
+
 @pytest.mark.parametrize("arguments, message", [
     (("--mode=propagate", "--config.field.grid.color_width=16"),
      r"^field\.grid\.color_width changed"),
@@ -139,11 +212,21 @@ def test_the_file_keeps_every_number(tmp_path, space):
   kept = LabelSession(
       rng.normal(size=(5, 6)).astype(np.float32), np.array([1, 2, -1, 900, 1]),
       {1: "wall", 2: "", 900: "cup"}, {"ridge": 1 / 3, "dimensions": ("2d",)}, space,
-      0.1, 1 / 3, 0.5)
+      0.1, 1 / 3, 0.5, {1: 7, 900: 12})
   path = label_session.write_label_session(tmp_path / "s.json", kept)
   read = label_session.read_label_session(path)
   np.testing.assert_array_equal(read.rays, kept.rays)
   np.testing.assert_array_equal(read.labels, kept.labels)
   assert read.rays.dtype == np.float32 and hash(read.space) == hash(space)
-  assert [getattr(read, name) for name in ("names", "settings", "space", "near", "far")
-          ] == [kept.names, kept.settings, kept.space, kept.near, kept.far]
+  for name in ("names", "settings", "space", "near", "far", "background", "merge_into"):
+    assert getattr(read, name) == getattr(kept, name)
+  np.testing.assert_array_equal(read.label_set.merged(np.array([[1, 900], [2, 1]])),
+                                [[7, 12], [0, 7]])
+
+
+def test_a_file_of_before_merges_nothing(made, folder):
+  path = folder / "label_session.json"
+  raw = json.loads(path.read_text())
+  raw.pop("merge_into")
+  path.write_text(json.dumps(raw))
+  assert label_session.read_label_session(path).merge_into is None

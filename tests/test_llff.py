@@ -16,11 +16,12 @@ from jnerf import main
 from jnerf.errors import InputError
 from jnerf.fields.spaces import Box, Contracted, Ndc
 from jnerf.geometry import cameras
+from jnerf.runs import parts
 from jnerf.runs.config import default_config
 from jnerf.scenes import load, pixels
 from jnerf.scenes.formats import llff
 from jnerf.scenes.formats.capture import Wishes
-from jnerf.stages.session import Session
+from jnerf.scenes.load import SceneSettings
 from jnerf.training import loop
 from jnerf.training import state as state_lib
 from jnerf.training.step import Objective, train_step
@@ -46,14 +47,19 @@ def store(root, rows, **settings) -> None:
   np.save(root / llff.FILE, rows, **settings)
 
 
-def configured(root, **settings):
+def configured(root, kind="grid", **settings):
   config = default_config()
   config.scene.update(path=str(root), **settings)
+  config.field.kind = kind
   return config
 
 
+def load_scene(root, **settings):
+  return load.load_scene(SceneSettings(path=str(root), **settings))
+
+
 def test_poses_images_and_intrinsics(capture):
-  scene = load.load_scene(configured(capture))
+  scene = load_scene(capture)
   assert "auto: found poses_bounds.npy, so the llff layout" in scene.source
   assert "LLFF's to OpenCV" in scene.source and "images/" in scene.source
   np.testing.assert_allclose(scene.cam_to_world, tiny.poses(V), atol=1e-12)
@@ -121,16 +127,13 @@ def test_cameras_all_around_get_the_box_that_they_look_at(root):
   scene = llff.load_llff(root)
   assert scene.unbounded and scene.near == pytest.approx(1.35)
   assert (np.abs(scene.bounds) < 3.5).all()  # the ring's radius is 3
-  session = Session(configured(root), None)
-  session.config.field.kind = "mlp"
-  assert session.space == Contracted.of(scene.bounds)
+  assert parts.space_of(configured(root, "mlp"), scene) == Contracted.of(scene.bounds)
 
 
 def test_the_field_and_the_scene_choose_the_space(capture):
   def space(kind, **settings):
-    config = configured(capture, **settings)
-    config.field.kind = kind
-    return Session(config, None).space
+    return parts.space_of(configured(capture, kind, **settings), load_scene(
+        capture, **settings))
 
   assert type(space("grid")) is Contracted and type(space("mlp")) is Ndc
   assert type(space("grid", ndc="yes")) is Ndc
@@ -142,13 +145,12 @@ def test_the_field_and_the_scene_choose_the_space(capture):
 
 
 def test_a_tiny_field_in_ndc_learns_the_capture(capture):
-  config = configured(capture)
-  config.field.kind = "mlp"
+  config, scene = configured(capture, "mlp"), load_scene(capture)
   config.field.mlp.update(depth=2, width=32, skip=0, color_width=16, position_octaves=5,
                           coarse_samples=12, fine_samples=8)
-  session = Session(config, None)
-  scene, model = session.scene, session.model
-  assert type(session.space) is Ndc
+  space = parts.space_of(config, scene)
+  model = parts.model_of(config, space)
+  assert type(space) is Ndc
   data, optimizer = jax.device_put(pixels.pixel_data(scene)), optax.adam(1e-2)
 
   @tiny_models.quick_jit
@@ -292,7 +294,7 @@ def test_damaged_captures_end_in_one_line(root, damage):
   change, expected = DAMAGE[damage]
   change(root)
   with pytest.raises(InputError, match=expected) as error:
-    load.load_scene(configured(root))
+    load_scene(root)
   assert "\n" not in str(error.value) and str(root) in str(error.value)
   assert len(str(error.value)) < 600
 
@@ -308,7 +310,7 @@ def test_random_damage_loads_or_ends_in_one_line(root):
       raw[place] = rng.integers(0, 256)
     path.write_bytes(raw)
     try:
-      scene = load.load_scene(configured(root))
+      scene = load_scene(root)
       assert 0 < scene.near < scene.far and np.isfinite(scene.bounds).all()
       outcomes.add("read")
     except InputError as error:

@@ -18,8 +18,8 @@ from jnerf.training.checkpoints import Checkpoints
 from jnerf.training.step import Objective
 
 MODEL = tiny_models.grid()
-OPTIMIZER = state_lib.make_optimizer(steps=6, learning_rate=1e-2,
-                                     final_learning_rate=1e-3, warmup_steps=2)
+OPTIMIZER = state_lib.make_optimizer(state_lib.Schedule(
+    steps=6, learning_rate=1e-2, final_learning_rate=1e-3, warmup_steps=2))
 DATA, KEY = tiny_models.pixel_data(), jax.random.key(7)
 
 
@@ -29,8 +29,8 @@ def fresh():
 
 def run(num_steps=6, state=None, data=DATA, **settings):
   """`(state in NumPy, [(step, logs), ...])`; three steps a call."""
-  recipe = Recipe(contrast_weight=0.01, threshold_rate=0.01, min_positives=0.5,
-                  max_positives=0.6)
+  recipe = Recipe.of(contrast_weight=0.01, threshold_rate=0.01, min_positives=0.5,
+                     max_positives=0.6)
   training = loop.Training(MODEL, OPTIMIZER, Objective(recipe=recipe), num_steps,
                            num_rays=16, steps_per_call=3)
   calls = []
@@ -40,7 +40,7 @@ def run(num_steps=6, state=None, data=DATA, **settings):
   return jax.tree.map(np.asarray, state), calls
 
 
-draw = jax.jit(loop.draw_batch, static_argnums=(2, 3))
+draw = jax.jit(loop.draw_batch, static_argnums=(2, 3, 4, 5))
 
 
 @pytest.fixture(scope="module")
@@ -145,13 +145,13 @@ def test_a_batch_is_a_function_of_its_key(background, value):
 
 def test_host_batches_of_contrasted_classes_are_what_the_device_draws():
   labels = np.arange(np.prod(DATA.shape)).reshape(DATA.shape) % 7
-  data = DATA.replace(strata=strata.by_class(labels, 0.5, every=4))
-  training = loop.Training(MODEL, OPTIMIZER, Objective(), 4, num_rays=16,
-                           steps_per_call=1)
+  data = DATA.replace(strata=strata.by_class(labels, 0.5))
+  objective = Objective(recipe=Recipe.of(oracle=True, contrast_rays=4))
+  training = loop.Training(MODEL, OPTIMIZER, objective, 4, num_rays=16, steps_per_call=1)
   stacked = loop.host_batches(data, KEY, training, 2, devices.data_mesh())
   batch_key, _ = jax.random.split(jax.random.fold_in(KEY, 2))
-  np.testing.assert_allclose(draw(data, batch_key, 16, "random").rgb, stacked.rgb[0],
-                             rtol=1e-5)
+  np.testing.assert_allclose(draw(data, batch_key, 16, "random", 0, 4).rgb,
+                             stacked.rgb[0], rtol=1e-5)
   assert not np.array_equal(draw(DATA, batch_key, 16, "random").rgb, stacked.rgb[0])
 
 
@@ -263,8 +263,8 @@ class Growing(Model):
 
 def test_a_model_may_change_the_state_between_calls():
   growing = Growing(MODEL.field, MODEL.sampler)
-  recipe = Recipe(contrast_weight=0.01, threshold_rate=0.01, min_positives=0.5,
-                  max_positives=0.6)
+  recipe = Recipe.of(contrast_weight=0.01, threshold_rate=0.01, min_positives=0.5,
+                     max_positives=0.6)
   training = loop.Training(growing, OPTIMIZER, Objective(recipe=recipe), 6, num_rays=16,
                            steps_per_call=3)
   thresholds = []

@@ -99,7 +99,7 @@ def test_wrong_flag_names_it(complaint, argument, message):
      "shape.jacobian=closed_form holds for shape.params=field/rgb/kernel only"),
     ("--config.features.path=none.npz --config.features.kind=precomputed", "none.npz"),
     ("--config.label.clicks=none.json", "none.json: no such clicks file"),
-    ("--config.runtime.steps_per_call=3", "must be a multiple of"),
+    ("--config.runtime.steps_per_call=25 --config.fit.steps=1511", "take a multiple of"),
     ("--config.runtime.compilation_cache=/dev/null/x", "runtime.compilation_cache"),
     ("", "images of 12x8 are too small to score"),
     ("--mode=shape", "no finished plain field; run --mode=fit first"),
@@ -174,8 +174,8 @@ def test_workdir_that_cannot_be(complaint, workdir):
 def test_flags_reach_the_config(monkeypatch, capsys, tmp_path, argument, key, value):
   seen = []
 
-  def fit(session):
-    seen.append(session)
+  def fit(run):
+    seen.append(run)
     return "there"
 
   monkeypatch.setitem(modes.MODES, "fit", fit)

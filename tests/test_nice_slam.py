@@ -13,10 +13,10 @@ import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
-from jnerf.runs.config import default_config
 from jnerf.scenes import images, load
 from jnerf.scenes.formats import nice_slam
 from jnerf.scenes.formats.capture import Wishes
+from jnerf.scenes.load import SceneSettings
 
 
 @pytest.fixture
@@ -81,9 +81,7 @@ def test_images_resized_since_get_the_camera_resized(root):
 
 
 def test_the_layout_is_recognised_and_inspected(root, tmp_path, capsys):
-  config = default_config()
-  config.scene.path = str(root)
-  source = load.load_scene(config).source
+  source = load.load_scene(SceneSettings(path=str(root))).source
   assert source.startswith("NICE-SLAM layout in") and (
       "found results/ and traj.txt, so the nice_slam layout" in source)
   experiment = f"{pathlib.Path(__file__).parent}/tiny_experiment.py:{root}"

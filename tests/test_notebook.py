@@ -1,6 +1,7 @@
 """The notebooks run, in their smoke size, and show pictures and numbers."""
 
 import pathlib
+import re
 
 import nbclient
 import nbformat
@@ -21,7 +22,9 @@ def test_notebook_runs(name, tmp_path, monkeypatch):
   pictures = [output for output in outputs if "image/png" in output.get("data", {})]
   text = "".join(output.text for output in outputs if output.get("name") == "stdout")
   assert len(pictures) >= 7
-  assert text.count("mIoU") == 2 and "dB" in text
+  assert text.count("mIoU") == 3 and "dB" in text
+  source = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+  assert re.findall(r"^\s*(?:import|from) (jnerf\S*)", source, re.M) == ["jnerf"]
   assert list(tmp_path.iterdir()) == []  # nothing is left beside the notebook
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jnerf.labeling.assignment import label_map, paper_recipe
+from jnerf.labeling.assignment import best_classes
 from jnerf.labeling.paper_recipe import PaperRecipe, normalize_view
 from jnerf.labeling.response import finite_response, response_3d
 from jnerf.labeling.seeds import REDUCTIONS
@@ -40,18 +40,20 @@ def nudged(recipe, some, V):
   r, V = some.rendering, V[:, None]
   if recipe.response == "3d":
     return np.asarray(response_3d(r.weights, r.hidden, V, step=STEP))[:, 0]
-  if recipe.finite:
+  if recipe.nudges_rgb:
     return np.asarray(finite_response(r.weights, r.hidden, r.logits, V, step=STEP))[:, 0]
   return np.abs(np.asarray(some.J) @ np.asarray(V))[:, 0] * STEP
 
 
-@pytest.mark.parametrize("changes", [{}, {"finite": False}, {"response": "3d"}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"nudges_rgb": False}, {"response": "3d"}],
+                         ids=str)
 @pytest.mark.parametrize("directions", REDUCTIONS)
 def test_scores_equal_a_loop_over_classes_and_directions(directions, changes):
   some, labels = entities()
-  recipe = PaperRecipe(STEP, directions=directions, num_centres=3, **changes)
-  seeds = recipe.fit(some, labels, CLASSES)
-  scores = jax.jit(recipe.scores)(seeds, some)
+  recipe = PaperRecipe(directions=directions, num_centres=3, **changes)
+  classifier = recipe.fit(some, labels, CLASSES)
+  scores = jax.jit(lambda fitted: fitted.scores(some))(classifier)
+  seeds = classifier.seeds
   assert scores.shape == (N, 3)
   for k in range(3):
     each = [nudged(recipe, some, seeds.directions[k, i])
@@ -66,8 +68,8 @@ def test_scores_equal_a_loop_over_classes_and_directions(directions, changes):
 
 def test_mean_response_is_that_of_every_labelled_pixel():
   some, labels = entities()
-  recipe = PaperRecipe(STEP, finite=False, directions="mean_response")
-  scores = recipe.scores(recipe.fit(some, labels, CLASSES), some)
+  recipe = PaperRecipe(nudges_rgb=False, directions="mean_response")
+  scores = recipe.fit(some, labels, CLASSES).scores(some)
   rows = np.asarray(some.J) / np.linalg.norm(some.J, axis=1, keepdims=True)
   for k, class_id in enumerate(CLASSES[::2]):
     expected = np.mean([np.abs(np.asarray(some.J) @ row) * STEP
@@ -77,34 +79,35 @@ def test_mean_response_is_that_of_every_labelled_pixel():
 
 def test_responses_fade_with_the_distance_from_the_labelled_pixel():
   some, labels = entities()
-  recipe = PaperRecipe(STEP, directions="mean_response", position_scale=0.6)
-  seeds = recipe.fit(some, labels, CLASSES)
-  scores = recipe.scores(seeds, some)
+  recipe = PaperRecipe(directions="mean_response", position_scale=0.6)
+  classifier = recipe.fit(some, labels, CLASSES)
+  scores = classifier.scores(some)
   points = np.asarray(some.points)
   for k, class_id in enumerate(CLASSES[::2]):
     each = []
     for i, pixel in enumerate(np.flatnonzero(labels == class_id)):
       distance = np.linalg.norm(points - points[pixel], axis=1)
       near = np.exp(-distance**2 / (2 * 0.6**2))
-      each.append(near * nudged(recipe, some, seeds.directions[2 * k, i]))
+      each.append(near * nudged(recipe, some, classifier.seeds.directions[2 * k, i]))
     np.testing.assert_allclose(scores[:, 2 * k], np.mean(each, axis=0), rtol=2e-4)
-  wide = dataclasses.replace(recipe, position_scale=1e5)
-  off = dataclasses.replace(recipe, position_scale=0.0)
-  np.testing.assert_allclose(wide.scores(seeds, some), off.scores(seeds, some), rtol=1e-5)
+  wide, off = (dataclasses.replace(recipe, position_scale=scale).fit(
+      some, labels, CLASSES).scores(some) for scale in (1e5, 0.0))
+  np.testing.assert_allclose(wide, off, rtol=1e-5)
 
 
 def test_samples_are_asked_for_where_they_are_read():
-  assert [paper_recipe(STEP, **choices).needs_samples for choices in (
-      {}, {"finite": False}, {"finite": False, "response": "3d"})] == [True, False, True]
+  assert [PaperRecipe(**choices).needs_samples for choices in (
+      {}, {"nudges_rgb": False}, {"nudges_rgb": False, "response": "3d"})] == [
+          True, False, True]
 
 
 def test_paper_recipe_linear_is_the_limit_of_the_finite_step():
   some, labels = entities()
-  finite, linear = paper_recipe(1e-3), paper_recipe(1e-3, finite=False)
-  state = finite.fit(some, labels, CLASSES)
-  exact = finite.scores(state, some)
+  finite, linear = (PaperRecipe(paper_step=1e-3, nudges_rgb=exact).fit(
+      some, labels, CLASSES) for exact in (True, False))
+  exact = finite.scores(some)
   bare = some.replace(rendering=None)
-  np.testing.assert_allclose(linear.scores(state, bare), exact, rtol=0.02, atol=1e-6)
+  np.testing.assert_allclose(linear.scores(bare), exact, rtol=0.02, atol=1e-6)
 
 
 def test_normalize_view_follows_the_recipe_step_by_step():
@@ -127,7 +130,7 @@ def test_a_class_out_of_view_is_dropped_and_one_in_view_is_not():
   maps[70, 70, 1] = 1e-3  # one hot pixel
   scores = normalize_view(jnp.asarray(maps))
   assert bool(jnp.all(jnp.isneginf(scores[..., 1:])))
-  labels = np.asarray(label_map(scores, [4, 5, 6]))
+  labels = np.asarray(best_classes(scores, [4, 5, 6]))
   np.testing.assert_array_equal(np.unique(labels), [4])
-  nothing = label_map(normalize_view(jnp.zeros((5, 5, 2))), [4, 5])
+  nothing = best_classes(normalize_view(jnp.zeros((5, 5, 2))), [4, 5])
   np.testing.assert_array_equal(nothing, 0)

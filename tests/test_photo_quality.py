@@ -8,7 +8,6 @@ from scipy import ndimage
 
 from jnerf.inspecting import inspection
 from jnerf.inspecting.photo_quality import photo_quality, sharpness
-from jnerf.runs.config import default_config
 from jnerf.scenes import load
 from jnerf.scenes.room import room
 
@@ -97,8 +96,7 @@ def test_sharpness_does_not_depend_on_contrast_and_falls_with_blur():
 def test_real_captures_raise_few_alarms(name):
   if not (DATA / name).is_dir():
     pytest.skip(f"needs ../shared/data/{name}")
-  config = default_config()
-  config.scene.update(path=str(DATA / name), max_pixels=2_000_000)
-  found = photo_quality(load.load_scene(config))
-  alarms = len(found["blurred"]) + len(found["exposed"])
-  assert alarms < 0.05 * len(found["sharpness"])
+  quality = photo_quality(load.load_scene(
+      load.SceneSettings(path=str(DATA / name), max_pixels=2_000_000)))
+  alarms = len(quality["blurred"]) + len(quality["exposed"])
+  assert alarms < 0.05 * len(quality["sharpness"])

@@ -11,9 +11,11 @@ import tiny_replica
 
 from jnerf.errors import InputError
 from jnerf.features import feature_choice, precomputed_features
+from jnerf.features.feature_choice import FeatureChoice, FeatureSettings
+from jnerf.features.local_features import LocalSettings
 from jnerf.geometry import patch_grids
-from jnerf.runs.config import default_config
 from jnerf.scenes import load
+from jnerf.scenes.load import SceneSettings
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 RNG = np.random.default_rng(0)
@@ -121,19 +123,20 @@ def test_damaged_file(tmp_path):
 
 
 def test_auto_takes_the_file_in_the_folder_else_local(tmp_path):
-  config = default_config()
   root = tiny_replica.write(tmp_path / "cap", num=8)
-  config.scene.path = str(root)
-  config.features.local.stride = 1
-  scene = load.load_scene(config)
+  scene = load.load_scene(SceneSettings(path=str(root)))
+
+  def load_features(**settings):
+    return feature_choice.load_features(FeatureChoice(
+        FeatureSettings(**settings), LocalSettings(stride=1), capture=str(root)), scene)
 
   def source(**settings):
-    config.features.update({"kind": "auto", "path": "", **settings})
-    loaded = feature_choice.load_features(config, scene).source
-    assert feature_choice.features_source(config) == loaded
+    loaded = load_features(**settings).source
+    choice = FeatureChoice(FeatureSettings(**settings), capture=str(root))
+    assert choice.source == loaded
     return loaded
 
-  assert default_config().features.kind == "auto"
+  assert FeatureSettings().kind == "auto"
   assert source() == "local"
   with pytest.raises(InputError, match=r"features\.path"):
     source(kind="precomputed")
@@ -141,7 +144,7 @@ def test_auto_takes_the_file_in_the_folder_else_local(tmp_path):
   names, grid = [str(i) for i in range(8)], np.repeat(GRID, 3, axis=0)[:8]
   save(root / "mine.npz", names, grid)
   assert source() == source(kind="precomputed") == "precomputed"
-  np.testing.assert_array_equal(feature_choice.load_features(config, scene).grid, grid)
+  np.testing.assert_array_equal(load_features().grid, grid)
   assert source(kind="local") == "local"
   save(root / "second.npz", names, grid)
   with pytest.raises(InputError, match=r"mine\.npz, second\.npz"):
@@ -151,24 +154,22 @@ def test_auto_takes_the_file_in_the_folder_else_local(tmp_path):
     source(path=str(root / "absent.npz"))
 
 
-def test_a_check_of_local_features_makes_none(tmp_path, monkeypatch):
-  config = default_config()
+def test_a_check_makes_and_reads_no_features(tmp_path, monkeypatch):
   root = tiny_replica.write(tmp_path / "cap", num=8)
-  config.scene.path = str(root)
-  scene = load.load_scene(config)
+  scene = load.load_scene(SceneSettings(path=str(root)))
+
+  def check(kind="auto"):
+    feature_choice.check_features(
+        FeatureChoice(FeatureSettings(kind=kind), capture=str(root)), scene)
+
   monkeypatch.delattr(feature_choice.local_features, "local_features")
-  feature_choice.check_features(config, scene)
-  config.features.kind = "local"
-  feature_choice.check_features(config, scene)
-  config.features.kind = "precomputed"
+  check()
+  check("local")
   with pytest.raises(InputError, match=r"features\.path"):
-    feature_choice.check_features(config, scene)
+    check("precomputed")
   save(root / "mine.npz", list("0123456"), np.repeat(GRID, 3, axis=0)[:7])
   with pytest.raises(InputError, match="no features for 1 of 8 frames"):
-    feature_choice.check_features(config, scene)
-  config.features.kind = "dino"
-  with pytest.raises(InputError, match="features.kind='dino'"):
-    feature_choice.check_features(config, scene)
+    check()
 
 
 @pytest.mark.parametrize("name, num, shape", [

@@ -12,14 +12,13 @@ from jnerf.evaluating import protocols
 from jnerf.evaluating.metrics import confusion_matrix
 from jnerf.evaluating.protocols import (
   MIN_SHARE,
-  Labels,
+  draw_label_set,
   draw_labels,
-  labels_to_clicks,
   parse_protocol,
   score_row,
 )
-from jnerf.runs.config import default_config
-from jnerf.runs.validation import validate
+from jnerf.labeling.labels import Labels, LabelSet, labels_to_clicks
+from jnerf.runs.config import default_config, validate
 from jnerf.scenes.clicks import click_pixels, read_clicks, write_clicks
 from jnerf.structs import Scene
 
@@ -126,9 +125,20 @@ def test_per_frame_clicks_every_present_class_of_its_frames(coarse_share):
 def test_instances_are_drawn_from_their_own_maps(coarse_share):
   made = labelled_scene()
   instances = np.where(np.arange(12) < 6, 300, 301) + np.zeros((6, 10, 1), int)
-  labels = draw_labels(made.replace(instance=instances), "instance-sparse", 0)
-  assert labels.classes == [300, 301]
-  assert labels_to_clicks(labels, made).classes == {300: "class 300", 301: "class 301"}
+  made = made.replace(instance=instances)
+  label_set = draw_label_set(made, "instance-sparse", 0)
+  assert label_set.classes == [300, 301] and label_set.merge_into is None
+  np.testing.assert_array_equal(label_set.truth(made), instances)
+  names = labels_to_clicks(label_set, made).classes
+  of_class = {0: "void", 1: "wall", 3: "class 3", 5: "lamp", 7: "class 7"}
+  for pixel, i in zip(label_set.labels.pixels, label_set.labels.class_ids.tolist()):
+    assert names[i] == f"{of_class[int(made.semantic[tuple(pixel)])]} {i}"
+  nameless = LabelSet(label_set.labels)  # ids without a name
+  assert labels_to_clicks(nameless, made).classes == {300: "class 300",
+                                                      301: "class 301"}
+  bare = draw_label_set(made.replace(semantic=None), "instance-sparse", 0)
+  assert labels_to_clicks(bare, made).classes == {300: "instance 300",
+                                                  301: "instance 301"}
 
 
 def test_instances_to_be_merged_are_clicked_where_they_have_a_class(coarse_share):
@@ -139,6 +149,11 @@ def test_instances_to_be_merged_are_clicked_where_they_have_a_class(coarse_share
   labels = draw_labels(made, "merged-dense", 0)
   assert labels.classes == [301] and len(labels.class_ids) == 84
   assert np.all(made.semantic[tuple(labels.pixels.T)] > 0)
+  label_set = draw_label_set(made, "merged-dense", 0)
+  assert label_set.merge_into == {301: 1} and label_set.classes == [1]
+  assert label_set.class_names[1] == "wall" and label_set.names[301] == "wall 301"
+  np.testing.assert_array_equal(label_set.merged(np.array([301, 0])), [1, 0])
+  np.testing.assert_array_equal(label_set.truth(made), made.semantic)
 
 
 @pytest.mark.parametrize("prefix", ["instance", "merged"])
@@ -168,8 +183,9 @@ def test_rows_of_few_large_ids_are_scored_as_those_of_small_ones():
 
 def test_clicks_files_lead_back_to_the_same_pixels(tmp_path, coarse_share):
   made = labelled_scene()
-  labels = draw_labels(made, "clicks-4", 0)
-  write_clicks(tmp_path / "clicks.json", labels_to_clicks(labels, made))
+  label_set = draw_label_set(made, "clicks-4", 0)
+  labels = label_set.labels
+  write_clicks(tmp_path / "clicks.json", labels_to_clicks(label_set, made))
   clicks = read_clicks(tmp_path / "clicks.json", made)
   np.testing.assert_array_equal(click_pixels(clicks, made), labels.pixels)
   assert [c.class_id for c in clicks.positive] == labels.class_ids.tolist()
@@ -180,7 +196,7 @@ def test_negative_labels_become_negative_clicks():
   made = labelled_scene()
   labels = Labels(np.array([[1, 0, 0], [2, 3, 4]]), np.array([1, -5]))
   assert labels.classes == [1]
-  clicks = labels_to_clicks(labels, made)
+  clicks = labels_to_clicks(LabelSet(labels), made)
   assert [c.class_id for c in clicks.positive] == [1] and set(clicks.classes) == {1, 5}
   assert [(c.class_id, c.frame) for c in clicks.negative] == [(5, made.frames[2])]
 
@@ -190,7 +206,7 @@ def test_negative_labels_become_negative_clicks():
                                   "instance-", "instance-clicks-0", "merged",
                                   "merged-instance-sparse", "sparse-merged"])
 def test_an_unknown_protocol_is_named(name):
-  with pytest.raises(InputError, match="label.protocols: unknown protocol"):
+  with pytest.raises(InputError, match=f"label.protocols: {name!r} must be sparse"):
     parse_protocol(name)
 
 

@@ -5,7 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jnerf.fields.spaces import Box
 from jnerf.labeling import region_classifier as rc
+from jnerf.shaping.regions import Regions
+from jnerf.shaping.scene_regions import SceneRegions
 from jnerf.structs import Entities
 
 R, P, CLASSES = 8, 5, np.array([2, 5, 9])
@@ -25,10 +28,20 @@ def entities(num, seed=1):
                   points=rng.random((num, 3)).astype(np.float32))
 
 
+def scene_regions():
+  """Regions of which only the grid, over a cube that is its own unit, and the kernel are
+  there."""
+  regions = SceneRegions(
+      Regions(GRID, None, None, None, None, None, None), of_pixels=GRID[:1],
+      space=Box(((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))))
+  vars(regions)["kernel"] = make_kernel()
+  return regions
+
+
 def method(**options):
-  return rc.region_classifier(
-      GRID, lambda points: points, make_kernel(), ridge=RIDGE, gradient_weight=WEIGHT,
-      **options)
+  return rc.RegionClassifier(
+      regions=scene_regions(), ridge=RIDGE, gradient_weight=WEIGHT,
+      **{"area_prior": 0.0, **options})
 
 
 def region(some):
@@ -55,7 +68,8 @@ def test_one_click_per_class_is_plain_regression():
                                                targets)
   some = method()
   state = some.fit(clicks, CLASSES, CLASSES)
-  np.testing.assert_allclose(jax.jit(some.scores)(state, test), expected, atol=1e-4)
+  scores = jax.jit(lambda state: state.scores(test))(state)
+  np.testing.assert_allclose(scores, expected, atol=1e-4)
 
 
 def test_labels_of_one_class_in_one_region_are_one_observation_with_their_weight():
@@ -69,7 +83,7 @@ def test_labels_of_one_class_in_one_region_are_one_observation_with_their_weight
   noise = np.diag([RIDGE / 6, RIDGE])
   test = entities(9, seed=3)
   expected = k(test, both) @ np.linalg.solve(k(both, both) + noise, targets)
-  np.testing.assert_allclose(method().scores(state, test), expected, atol=1e-4)
+  np.testing.assert_allclose(state.scores(test), expected, atol=1e-4)
 
 
 def test_a_denied_class_alone_changes_and_falls():
@@ -78,7 +92,7 @@ def test_a_denied_class_alone_changes_and_falls():
   before = method().fit(clicks, labels, CLASSES)
   denied = jax.tree.map(lambda x, y: np.concatenate([x, y[:1]]), clicks, test)
   after = method().fit(denied, np.append(labels, -5), CLASSES)
-  scores = [np.asarray(method().scores(state, test)) for state in (before, after)]
+  scores = [np.asarray(state.scores(test)) for state in (before, after)]
   np.testing.assert_allclose(scores[1][:, [0, 2]], scores[0][:, [0, 2]], atol=1e-5)
   assert scores[1][0, 1] < scores[0][0, 1]
 
@@ -86,14 +100,14 @@ def test_a_denied_class_alone_changes_and_falls():
 def test_a_class_that_is_denied_only_never_wins():
   clicks = entities(2)
   state = method().fit(clicks, np.array([2, -5]), [2, 9])
-  assert np.isfinite(np.asarray(method().scores(state, entities(5)))).all()
+  assert np.isfinite(np.asarray(state.scores(entities(5)))).all()
 
 
 def test_probabilities_follow_scores_and_know_what_they_do_not():
   clicks, test = entities(3), entities(30, seed=4)
   some = method()
   state = some.fit(clicks, CLASSES, CLASSES)
-  scores, p = some.scores(state, test), some.probabilities(state, test)
+  scores, p = state.scores(test), state.probabilities(test)
   np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
   np.testing.assert_array_equal(np.argmax(p, 1), np.argmax(scores, 1))
   clicked = np.unique(region(clicks))
@@ -141,7 +155,7 @@ def test_what_the_unlabelled_pixels_show_most_of_gains():
   some = method(area_prior=1.0)
   plain = some.fit(clicks, CLASSES, CLASSES)
   state = some.adapt(plain, alike)
-  gain = np.asarray(some.scores(state, test)) - np.asarray(some.scores(plain, test))
+  gain = np.asarray(state.scores(test)) - np.asarray(plain.scores(test))
   np.testing.assert_allclose(gain, np.broadcast_to(gain[:1], gain.shape), atol=1e-5)
   assert gain[0, 0] > gain[0, 1] and gain[0, 0] > gain[0, 2]
 
@@ -165,4 +179,6 @@ def test_more_clicks_on_a_class_do_not_make_it_larger():
 
 
 def test_without_an_area_prior_nothing_is_learnt_from_unlabelled_pixels():
-  assert method().adapt is None
+  assert not method().adapts and method(area_prior=0.5).adapts
+  state = method().fit(entities(3), CLASSES, CLASSES)
+  assert method().adapt(state, entities(40, seed=5)) is state

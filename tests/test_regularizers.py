@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnerf.fields import regularizers
+from jnerf.structs import Proposal, Rendering
 
 N = 4
 
@@ -45,7 +46,7 @@ def test_interlevel_equals_the_published_formula():
   expected = slow_interlevel(t, weights, proposal_t, proposal_weights)
   assert expected > 1e-3
   with jax.enable_x64(True):
-    loss = jax.jit(regularizers.interlevel)(t, weights, proposal_t, proposal_weights)
+    loss = jax.jit(regularizers.excess)(t, weights, proposal_t, proposal_weights)
     np.testing.assert_allclose(loss, expected, rtol=1e-10)
 
 
@@ -64,34 +65,50 @@ def test_interlevel_is_zero_where_the_proposal_bounds_the_field():
   t = np.sort(np.concatenate(
       [proposal_t, (proposal_t[:, 1:] + proposal_t[:, :-1]) / 2], axis=1), axis=1)
   weights = np.repeat(proposal_weights, 2, axis=1) * 0.5
-  loss = jax.jit(regularizers.interlevel)
+  loss = jax.jit(regularizers.excess)
   arrays = [np.float32(v) for v in (t, weights, proposal_t, proposal_weights)]
   assert float(loss(*arrays)) == 0
   arrays[1] = 3 * arrays[1]
   assert float(loss(*arrays)) > 1e-3
 
 
-def test_only_the_proposal_learns_from_interlevel():
-  (t, weights), (proposal_t, proposal_weights) = histogram(9, 0), histogram(5, 1)
-  slopes = jax.jit(jax.grad(regularizers.interlevel, argnums=(0, 1, 3)))(
-      *[np.float32(v) for v in (t, weights, proposal_t, proposal_weights)])
-  np.testing.assert_array_equal(slopes[0], 0)
-  np.testing.assert_array_equal(slopes[1], 0)
-  assert float(jnp.min(slopes[2])) < 0 >= float(jnp.max(slopes[2]))
+def rendering_of(t, weights, *proposals):
+  """A rendering of which only the histograms are there."""
+  nothing = dict.fromkeys(("rgb", "acc", "distance", "distance_median", "sigma", "hidden",
+                           "logits"))
+  return Rendering(t=t, weights=weights, proposals=proposals, **nothing)
+
+
+def test_only_the_proposals_learn_from_interlevel_and_each_adds_its_excess():
+  (t, weights), *proposals = (jax.tree.map(np.float32, histogram(bins, seed))
+                              for bins, seed in ((9, 0), (5, 1), (7, 2)))
+
+  @jax.jit
+  @jax.value_and_grad
+  def loss(rendering):
+    return regularizers.interlevel(rendering)
+
+  value, slopes = loss(rendering_of(t, weights, *(Proposal(*p) for p in proposals)))
+  np.testing.assert_allclose(value, sum(slow_interlevel(t, weights, *p)
+                                        for p in proposals), rtol=1e-5)
+  np.testing.assert_array_equal(slopes.t, 0)
+  np.testing.assert_array_equal(slopes.weights, 0)
+  for proposal in slopes.proposals:
+    assert float(jnp.min(proposal.weights)) < 0 >= float(jnp.max(proposal.weights))
 
 
 def test_distortion_equals_the_published_formula_in_any_unit():
   t, weights = histogram(7, 3)
   expected = slow_distortion(t, weights)
   with jax.enable_x64(True):
-    loss = jax.jit(regularizers.distortion)
+    loss = jax.jit(lambda *args: regularizers.distortion(rendering_of(*args)))
     np.testing.assert_allclose(loss(t, weights), expected, rtol=1e-10)
     np.testing.assert_allclose(loss(100 * t + 7, weights), expected, rtol=1e-10)
 
 
 def test_distortion_prefers_weights_together_and_survives_an_empty_interval():
   t = np.tile(np.linspace(0, 1, 6, dtype=np.float32), (N, 1))
-  loss = jax.jit(jax.value_and_grad(regularizers.distortion, argnums=1))
+  loss = jax.jit(jax.value_and_grad(regularizers.spread, argnums=1))
   near, _ = loss(t, np.tile(np.float32([0, 0.5, 0.5, 0, 0]), (N, 1)))
   apart, _ = loss(t, np.tile(np.float32([0.5, 0, 0, 0, 0.5]), (N, 1)))
   one, _ = loss(t, np.tile(np.float32([0, 1, 0, 0, 0]), (N, 1)))

@@ -11,10 +11,10 @@ import tiny_replica
 from jnerf.errors import InputError
 from jnerf.geometry import cameras
 from jnerf.geometry.poses import focus_point, look_at
-from jnerf.runs.config import default_config
 from jnerf.scenes import bounds, images, load, stacks
 from jnerf.scenes.formats import replica, splits
 from jnerf.scenes.formats.capture import Wishes
+from jnerf.scenes.load import SceneSettings
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
@@ -274,16 +274,13 @@ def test_extent_from_cameras_and_overrides():
 
 
 def test_auto_says_what_it_took(tmp_path, monkeypatch):
-  config = default_config()
-  config.scene.path = str(tiny_replica.write(tmp_path / "cap"))
-  config.scene.width = 6
-  scene = load.load_scene(config)
+  root = tiny_replica.write(tmp_path / "cap")
+  scene = load.load_scene(SceneSettings(path=str(root), width=6))
   assert scene.size == (6, 4) and "auto: found rgb/" in scene.source
   assert "12x8 read at 6x4" in scene.source and "\n" not in scene.source
-  config.scene.path = ""
   asked = {}
   monkeypatch.setattr(  # the room itself takes seconds and has its own tests
-      load.room, "make_room", lambda **kwargs: asked.update(kwargs) or scene)
-  assert "so the procedural room" in load.load_scene(config).source
+      load, "make_room", lambda **kwargs: asked.update(kwargs) or scene)
+  assert "so the procedural room" in load.load_scene(SceneSettings()).source
   assert asked == {"width": 160, "height": 120, "num_train": 96, "num_test": 24,
                    "seed": 0}

@@ -1,6 +1,7 @@
 """Rules of the repository: layers, sizes, names, docstrings, configs, notebooks."""
 
 import ast
+import functools
 import pathlib
 import re
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 import jnerf
-from jnerf.runs.validation import validate
+from jnerf.runs.config import validate
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "jnerf").rglob("*.py"))
@@ -35,25 +36,44 @@ def repository_files() -> list[pathlib.Path]:
   return [path for path in paths if path.is_file()]
 
 
+@functools.cache
+def classes() -> dict[str, ast.ClassDef]:
+  """Every class of the package by its name."""
+  return {node.name: node for path in SOURCES for node in ast.walk(
+      ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)}
+
+
+def inherited(kind: ast.ClassDef) -> set[str]:
+  """Names of methods that classes which `kind` is made of document."""
+  described = set()
+  for base in kind.bases:
+    if isinstance(base, ast.Name) and base.id in classes():
+      parent = classes()[base.id]
+      described |= inherited(parent) | {
+          node.name for node in parent.body
+          if isinstance(node, FUNCTIONS) and ast.get_docstring(node)}
+  return described
+
+
 def undocumented(tree: ast.Module) -> list[str]:
   """Public classes, functions and methods without a docstring.
 
-  Let off: Flax's `setup`, which says nothing to a caller, and a method that a class
-  of the same module documents under the same name (an override).
+  Let off: Flax's `setup`, which says nothing to a caller, and a method that a base, or
+  another class of the module, documents under the same name.
   """
   missing, described = [], {"setup"}
 
-  def visit(node, prefix):
+  def visit(node, prefix, of_bases):
     for child in ast.iter_child_nodes(node):
       if isinstance(child, (*FUNCTIONS, ast.ClassDef)) and not child.name.startswith("_"):
         if ast.get_docstring(child):
           described.add(child.name)
-        else:
+        elif child.name not in of_bases:
           missing.append((prefix, child.name))
         if isinstance(child, ast.ClassDef):
-          visit(child, f"{prefix}{child.name}.")
+          visit(child, f"{prefix}{child.name}.", inherited(child))
 
-  visit(tree, "")
+  visit(tree, "", set())
   return [prefix + name for prefix, name in missing
           if not (prefix and name in described)]
 

@@ -11,7 +11,7 @@ import pytest
 import smoke_run
 
 from jnerf.runs.workdir import Workdir
-from jnerf.stages import training
+from jnerf.stages.shape import shape_stage
 
 # Kills itself where the stage is about to save the checkpoint of a step, so that the
 # steps since the last checkpoint are lost. No handler can soften this signal.
@@ -59,10 +59,10 @@ def killed_twice(tmp_path_factory):
   assert workdir.read_metrics()["unfinished"]["fit"] > 0
   run_until(folder, "shape", 20)
   assert workdir.is_done("fit") and not workdir.is_done("shape")
-  session = smoke_run.session(folder)
+  run, scene = smoke_run.run(folder), smoke_run.scene()
   with workdir.lock():
-    session.begin()
-    training.shape(session)
+    run.begin(scene)
+    shape_stage(run, scene)
   return folder
 
 

@@ -13,9 +13,8 @@ from jnerf.fields.hash_grid import HashGrid
 from jnerf.labeling import bayes
 from jnerf.labeling.assignment import with_rows
 from jnerf.labeling.rivals import distilled, on_features, semantic_head
-from jnerf.labeling.rivals.neighbours import nearest_neighbours
-from jnerf.labeling.views import ViewRenderer
-from jnerf.shaping.contrast import Recipe
+from jnerf.labeling.rivals.neighbours import NearestNeighbours
+from jnerf.shaping.renderer import ViewRenderer
 from jnerf.structs import Batch, Entities
 
 CLASSES = np.array([2, 5, 9])
@@ -35,13 +34,13 @@ def labelled(num=30, seed=0):
 
 def photo_rivals():
   return on_features.feature_rivals("features", on_features.photo_features,
-                                    needs_features=True)
+                                    photographed=True)
 
 
 def label(method, seen, labels, asked, chunk=8):
   """Scores of `asked` after `seen`, a remainder of a chunk among them."""
   seen, asked = (with_rows(method, some, chunk) for some in (seen, asked))
-  return method.scores(method.fit(seen, labels, CLASSES), asked)
+  return method.fit(seen, labels, CLASSES).scores(asked)
 
 
 def unit(rows):
@@ -78,31 +77,31 @@ def test_probes_are_the_classifier_on_features_with_and_without_colour():
 
 def test_neighbours_equal_a_loop_and_know_no_units():
   (seen, labels), asked = labelled(), entities(11, 1)
-  method = nearest_neighbours(0.5, 0.2, num=4, power=2.0)
+  method = NearestNeighbours(0.5, 0.2, num=4, power=2.0)
   expected = np.zeros((11, 3))
   for i in range(11):
     squared = [np.sum((seen.points[m] - asked.points[i]) ** 2) / 0.5**2
                + np.sum((seen.rgb[m] - asked.rgb[i]) ** 2) / 0.2**2 for m in range(30)]
     for m in sorted(range(30), key=squared.__getitem__)[:4]:
       expected[i, list(CLASSES).index(labels[m])] += (squared[m] + 1e-6) ** -2
-  found = method.scores(method.fit(seen, labels, CLASSES), asked)
+  found = method.fit(seen, labels, CLASSES).scores(asked)
   np.testing.assert_allclose(found, expected, rtol=1e-4)
-  feet = nearest_neighbours(3.0 * 0.5, 0.2, num=4, power=2.0)
+  feet = NearestNeighbours(3.0 * 0.5, 0.2, num=4, power=2.0)
   seen, asked = (some.replace(points=3 * some.points) for some in (seen, asked))
-  np.testing.assert_allclose(
-      feet.scores(feet.fit(seen, labels, CLASSES), asked), found, rtol=1e-4)
+  np.testing.assert_allclose(feet.fit(seen, labels, CLASSES).scores(asked), found,
+                             rtol=1e-4)
 
 
 def test_neighbours_with_a_click_per_class_are_the_nearest_click():
   seen, asked = entities(3), entities(50, 1)
-  method = nearest_neighbours(1.0, 1.0)
-  scores = method.scores(method.fit(seen, CLASSES, CLASSES), asked)
+  method = NearestNeighbours(1.0, 1.0)
+  scores = method.fit(seen, CLASSES, CLASSES).scores(asked)
   squared = (np.sum((asked.points[:, None] - seen.points) ** 2, -1)
              + np.sum((asked.rgb[:, None] - seen.rgb) ** 2, -1))
   np.testing.assert_array_equal(np.argmax(scores, 1), np.argmin(squared, 1))
   denied = method.fit(entities(3), np.array([2, -5, 9]), CLASSES)  # "not class 5"
-  assert not method.scores(denied, asked)[:, 1].any()
-  own = method.scores(method.fit(seen, CLASSES, CLASSES), seen)
+  assert not denied.scores(asked)[:, 1].any()
+  own = method.fit(seen, CLASSES, CLASSES).scores(seen)
   assert np.isfinite(own).all() and (np.argmax(own, 1) == np.arange(3)).all()
 
 
@@ -135,14 +134,14 @@ def test_distilled_features_approach_what_views_agree_on(params):
       num_steps=150, on_call=lambda step, loss: told.append((step, loss)))
   assert [step for step, _ in told] == [50, 100, 150] and told[-1][1] < told[0][1] / 4
   jax.tree.map(np.testing.assert_array_equal, dense, before)
-  renderer = ViewRenderer(MODEL, Recipe(), chunk=100, samples=True)
+  renderer = ViewRenderer(MODEL, chunk=100, samples=True)
   clicked = renderer.entities(dense, batch.rays)
   rendered = distilled.rendered_features(field, trained, clicked)
   cosines = np.sum(unit(np.asarray(rendered)) * batch.features, axis=1)
   assert np.median(cosines) > 0.97
   rivals = on_features.feature_rivals(
       "distilled", functools.partial(distilled.rendered_features, field), trained,
-      needs_samples=True)
+      sampled=True)
   labels = CLASSES[np.argmax(batch.features, axis=1)]
   assert rivals["distilled"].needs_samples
   found, expected = (np.argmax(label(rival, seen, labels, seen), axis=1)
@@ -151,7 +150,7 @@ def test_distilled_features_approach_what_views_agree_on(params):
                          (photo_rivals()["features"], Entities(features=batch.features))))
   assert np.mean(found == expected) > 0.9
   # At a point, a ray with one opaque sample, it is the field itself.
-  (chunk, _), = ViewRenderer(MODEL, Recipe(), chunk=256, samples=True).chunks(
+  (chunk, _), = ViewRenderer(MODEL, chunk=256, samples=True).chunks(
       dense, batch.rays, clicked.rendering.distance)
   np.testing.assert_allclose(
       distilled.rendered_features(field, trained, chunk),
@@ -186,27 +185,26 @@ def photometric_batches(num_steps) -> Batch:
 
 
 def test_a_semantic_head_fits_its_clicks_and_leaves_the_plain_field(params):
-  method = semantic_head.semantic_head(
+  method = semantic_head.SemanticHead(
       MODEL, params, photometric_batches(150),
       semantic_head.HeadTraining(labelled_rays=16, learning_rate=5e-3))
   batch, before = tiny_models.batch(12), jax.tree.map(np.copy, params)
-  clicked = ViewRenderer(MODEL, Recipe(), chunk=12, samples=True).entities(
-      params, batch.rays)
+  clicked = ViewRenderer(MODEL, chunk=12, samples=True).entities(params, batch.rays)
   compiled = semantic_head.train_head._cache_size()
   labels = CLASSES[batch.labels]
-  state = method.fit(clicked, labels, CLASSES)
-  scores = jax.jit(method.scores)(state, clicked)
+  classifier = method.fit(clicked, labels, CLASSES)
+  scores = jax.jit(lambda fitted: fitted.scores(clicked))(classifier)
   assert scores.shape == (12, 3)
   np.testing.assert_array_equal(CLASSES[np.argmax(scores, axis=1)], labels)
   jax.tree.map(np.testing.assert_array_equal, params, before)
-  trained, _ = state
+  trained = classifier.trained
   assert np.any(trained["field"]["trunk"]["kernel"] != params["field"]["trunk"]["kernel"])
   few = jax.tree.map(lambda leaf: leaf[:5], clicked)  # other numbers, one program
-  state = method.fit(few, CLASSES[[0, 1, 0, 1, 0]], CLASSES[:2])
-  assert method.scores(state, few).shape == (5, 2)
+  classifier = method.fit(few, CLASSES[[0, 1, 0, 1, 0]], CLASSES[:2])
+  assert classifier.scores(few).shape == (5, 2)
   dark = photometric_batches(150)
   dark.rgb[70] = np.nan
-  poisoned = semantic_head.semantic_head(
+  poisoned = semantic_head.SemanticHead(
       MODEL, params, dark,
       semantic_head.HeadTraining(labelled_rays=16, learning_rate=5e-3))
   with pytest.raises(FloatingPointError, match="steps 0 to 150"):

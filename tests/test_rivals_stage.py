@@ -10,12 +10,13 @@ import tiny_replica
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.geometry.patch_grids import sample_features
-from jnerf.labeling import views
+from jnerf.labeling.rivals import RIVALS
+from jnerf.runs import loading, rivals
+from jnerf.runs.config import validate
 from jnerf.runs.experiment import load_experiment, override
-from jnerf.runs.validation import RIVALS, validate
+from jnerf.runs.run import Run
 from jnerf.runs.workdir import Workdir
-from jnerf.stages import rivals
-from jnerf.stages.session import Session
+from jnerf.scenes import rays as rays_lib
 
 EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
 ORIGINS = {name: ("none" if name.startswith("features") else "plain",
@@ -90,10 +91,10 @@ def test_the_distilled_field_is_kept_until_what_it_rests_on_changes(
 
 def test_features_of_pixels_are_those_of_their_own_view(capture, tmp_path):
   config = load_experiment(f"{EXPERIMENT}:{capture}")
-  session = Session(config, Workdir(tmp_path))
-  pixels = views.pixels_of_view(session.scene, 4)
-  rows = rivals.features_of_pixels(session, pixels).reshape(12, 16, -1)
-  maps = session.features
+  made = Run(config, Workdir(tmp_path))
+  scene = loading.load_scene(made)
+  pixels, maps = rays_lib.pixels_of_view(scene, 4), loading.load_features(made, scene)
+  rows = rivals.features_of_pixels(scene, maps, pixels).reshape(12, 16, -1)
   for row, column in ((0, 0), (7, 12)):
     xy = np.array([[(column + 0.5) / 16, (row + 0.5) / 12]])
     expected = sample_features(maps.grid, np.array([4]), xy, np, maps.extent)

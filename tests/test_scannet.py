@@ -14,10 +14,10 @@ import tiny_scannet as tiny
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.geometry import cameras
-from jnerf.runs.config import default_config
 from jnerf.scenes import images, load
 from jnerf.scenes.formats import registration, scannet
 from jnerf.scenes.formats.capture import Wishes
+from jnerf.scenes.load import SceneSettings
 from jnerf.structs import Scene
 
 HALF = np.array([0, 0, 0.5, 0.5])  # integer pixel centres to the one convention
@@ -189,9 +189,7 @@ def test_of_a_long_scan_only_the_views_in_use_are_read(root):
 
 
 def test_the_layout_is_recognised_and_inspected(root, tmp_path, capsys):
-  config = default_config()
-  config.scene.path = str(root)
-  source = load.load_scene(config).source
+  source = load.load_scene(SceneSettings(path=str(root))).source
   assert source.startswith("ScanNet layout in") and (
       "found color/, pose/, intrinsic/, so the scannet layout" in source)
   assert "12x8 looked up along colour's rays" in source

@@ -9,8 +9,8 @@ import tiny_transforms as tiny
 
 from jnerf.errors import InputError
 from jnerf.geometry import cameras
-from jnerf.labeling import views
 from jnerf.scenes import images, pixels, stacks
+from jnerf.scenes import rays as rays_lib
 from jnerf.scenes.formats import transforms
 from jnerf.scenes.formats.capture import Wishes
 
@@ -108,7 +108,7 @@ def test_uneven_captures_are_trained_and_labelled_where_there_is_a_picture(tmp_p
   assert "up to 12x12" in scene.source
   data = pixels.pixel_data(scene)
   assert len(data.drawable) == 5 * 96  # the five landscapes and portraits that train
-  rays = views.rays_of_view(scene, 3)
+  rays = rays_lib.rays_of_view(scene, 3)
   xy, _ = cameras.project(np.asarray(rays.origins + 2 * rays.directions, np.float64),
                           scene.cam_to_world[3], scene.intrinsics[3], xnp=np)
   np.testing.assert_allclose(xy, cameras.pixel_centres(12, 12).reshape(-1, 2), atol=1e-3)

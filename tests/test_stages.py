@@ -4,6 +4,7 @@ import json
 import pathlib
 import shutil
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
@@ -11,7 +12,11 @@ import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
+from jnerf.features import feature_choice
+from jnerf.runs import label_sets as labels_of_run
+from jnerf.runs import loading
 from jnerf.runs.workdir import Workdir
+from jnerf.shaping.renderer import ViewRenderer
 
 EXPERIMENT = f"{pathlib.Path(__file__).parent}/tiny_experiment.py"
 
@@ -145,10 +150,98 @@ def test_scene_without_labels(command, tmp_path):
     command("bare", "--mode=propagate")
 
 
-def test_clicks_label_a_scene_without_labels(command, tmp_path):
+def refuse(*unused, **options):
+  raise AssertionError("what is not needed is made")
+
+
+def test_evaluating_a_scene_without_labels_looks_for_no_regions(
+    command, tmp_path, monkeypatch):
+  methods = ("--config.label.methods=regions,cosine", "--config.label.primary=regions",
+             "--config.label.rivals=features,knn")
+  command("bare", "--mode=fit", *methods)
+  monkeypatch.setattr(loading, "find_scene_regions", refuse)
+  monkeypatch.setattr(feature_choice.local_features, "local_features", refuse)
+  command("bare", "--mode=evaluate", *methods)
+  metrics = metrics_of(tmp_path)
+  assert metrics["labels"] == [] and list(metrics["psnr"]) == ["plain"]
+  assert not (tmp_path / "regions.npz").exists()
+
+
+def test_rows_are_named_after_features_that_are_not_made(
+    command, done, tmp_path, monkeypatch):
+  stored = json.loads((tmp_path / "config.json").read_text())
+  stored["features"]["kind"] = "auto"  # which takes the same ones
+  (tmp_path / "config.json").write_text(json.dumps(stored))
+  monkeypatch.setattr(loading, "find_scene_regions", refuse)
+  monkeypatch.setattr(feature_choice.local_features, "local_features", refuse)
+  command("labelled", "--mode=evaluate", "--config.features.kind=auto")
+  rows = metrics_of(tmp_path)["labels"]
+  assert {(row["field"], row["pairs"]) for row in rows} == {
+      ("plain", None), ("shaped", "local")}
+
+
+def test_the_report_s_responses_hold_no_view_s_gradients(
+    command, done, tmp_path, monkeypatch):
+  asked, gradients, whole = [], ViewRenderer.gradients, ViewRenderer.map
+
+  def of_clicks(renderer, params, rays):
+    asked.append(len(rays.origins))
+    return gradients(renderer, params, rays)
+
+  def of_rays(renderer, params, rays, *fns, **options):
+    results = whole(renderer, params, rays, *fns, **options)
+    if len(rays.origins) == 12 * 16:  # a whole view
+      assert all(leaf.size <= 12 * 16 * 3 for leaf in jax.tree.leaves(results))
+    return results
+
+  (tmp_path / "renders" / "responses.png").unlink()
+  monkeypatch.setattr(ViewRenderer, "gradients", of_clicks)
+  monkeypatch.setattr(ViewRenderer, "map", of_rays)
+  command("labelled", "--mode=evaluate")
+  assert asked == [2, 2]  # two clicks, in either field
+  assert (tmp_path / "renders" / "responses.png").exists()
+
+
+def write_clicks(path):
   clicks = [{"frame": "rgb_0", "x": x, "y": 6, "class": c} for x, c in ((2, 3), (13, 7))]
+  path.write_text(json.dumps({"classes": {"3": "a cup", "7": "a jug"}, "clicks": clicks}))
+
+
+@pytest.mark.parametrize("mode", ["propagate", "evaluate", "run"])
+@pytest.mark.parametrize("change", ["moved", "edited"])
+def test_the_clicks_file_is_read_once_and_then_left_alone(
+    command, done, tmp_path, monkeypatch, mode, change):
+  """Whatever becomes of the file while a stage works, names and labels agree."""
+  path, reads, read = tmp_path / "mine.json", [], labels_of_run.read_clicks
+
+  def read_then_change(at, scene):
+    clicks = read(at, scene)
+    reads.append(at)
+    if len(reads) == 2:  # the first was to check it
+      path.unlink() if change == "moved" else path.write_text(
+          path.read_text().replace("a cup", "a pot").replace("7", "5"))
+    return clicks
+
+  write_clicks(path)
+  if mode == "run":  # all that rests on clicks is to be made
+    Workdir(tmp_path).forget(["propagate", "evaluate"])
+  monkeypatch.setattr(labels_of_run, "read_clicks", read_then_change)
+  command("labelled", f"--mode={mode}", f"--config.label.clicks={path}")
+  assert len(reads) == 2
+  if mode != "propagate":
+    report = (tmp_path / "report.html").read_text()
+    assert "a jug" in report and "a cup" in report and "a pot" not in report
+  if mode != "evaluate":
+    session = json.loads((tmp_path / "label_session.json").read_text())
+    assert session["names"] == {"3": "a cup", "7": "a jug"}
+    assert sorted(session["labels"]) == [3, 7]
+    for png in (tmp_path / "labels" / "shaped-cosine").iterdir():
+      assert set(np.unique(np.asarray(Image.open(png)))) <= {3, 7}
+
+
+def test_clicks_label_a_scene_without_labels(command, tmp_path):
   path = tmp_path / "mine.json"
-  path.write_text(json.dumps({"classes": {"3": "cup", "7": "jug"}, "clicks": clicks}))
+  write_clicks(path)
   command("bare", f"--config.label.clicks={path}")
   assert metrics_of(tmp_path)["labels"] == []  # nothing to score them against
   for i in range(6):
@@ -158,7 +251,7 @@ def test_clicks_label_a_scene_without_labels(command, tmp_path):
     sure = np.asarray(Image.open(tmp_path / "confidence" / "shaped-cosine" / path.name))
     assert sure.dtype == np.uint8 and sure.shape == labels.shape
     assert sure.min() >= 127  # of two classes, the better one
-  assert "jug" in (tmp_path / "report.html").read_text()
+  assert "a jug" in (tmp_path / "report.html").read_text()
   assert metrics_of(tmp_path)["stages"]["propagate"]["clicks"] == 2
 
 

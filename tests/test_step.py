@@ -1,5 +1,6 @@
 """One step: it learns, every recipe runs, and the contrast reaches the field."""
 
+import dataclasses
 import functools
 
 import jax
@@ -10,13 +11,15 @@ import tiny_models
 from tiny_models import quick_jit
 
 from jnerf.shaping.contrast import Recipe
+from jnerf.structs import Batch, Rendering
+from jnerf.training import objective as objective_lib
 from jnerf.training import state as state_lib
 from jnerf.training import step as step_lib
 
 N = 16
 KERNEL = "field/rgb/kernel"
-OPTIMIZER = state_lib.make_optimizer(steps=40, learning_rate=1e-2,
-                                     final_learning_rate=5e-3, warmup_steps=5)
+OPTIMIZER = state_lib.make_optimizer(state_lib.Schedule(
+    steps=40, learning_rate=1e-2, final_learning_rate=5e-3, warmup_steps=5))
 
 
 def make_state(kind, threshold=0.9):
@@ -42,8 +45,8 @@ def run(kind, objective, num, **state_settings):
 
 @pytest.mark.parametrize("kind", sorted(tiny_models.KINDS))
 def test_twenty_steps_lower_every_term_and_adapt_the_threshold(kind):
-  recipe = Recipe(contrast_weight=0.02, norm_weight=1e-3, threshold_rate=0.01,
-                  min_positives=0.3, max_positives=0.5)
+  recipe = Recipe.of(contrast_weight=0.02, norm_weight=1e-3, threshold_rate=0.01,
+                     temperature=0.1, min_positives=0.3, max_positives=0.5)
   objective = step_lib.Objective(interlevel_weight=0.5, distortion_weight=0.01,
                                  recipe=recipe)
   state, logs = run(kind, objective, 20)
@@ -51,8 +54,9 @@ def test_twenty_steps_lower_every_term_and_adapt_the_threshold(kind):
   assert set(logs) == {"loss", "psnr", "photometric", "contrast", "norm", "positives",
                        "anchors", "threshold"} | names
   assert int(state.step) == 20
-  weights = objective.weights()
-  total = sum(weights[name] * logs[name] for name in weights if name in logs)
+  weights = {"interlevel": 0.5, "distortion": 0.01, "contrast": 0.02, "norm": 1e-3}
+  total = sum(weights.get(name, 1.0) * logs[name]
+              for name in {"photometric", "contrast", "norm"} | names)
   np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
   np.testing.assert_allclose(logs["psnr"], -10 * np.log10(logs["photometric"]), rtol=1e-5)
   assert float(logs["loss"][-1]) < 0.7 * float(logs["loss"][0])
@@ -74,15 +78,23 @@ def test_plain_steps_leave_the_threshold_and_name_no_shaping_terms():
   assert float(state.threshold) == 0.25
 
 
+def depth_error(rendered, measured):
+  """The term, of distances alone."""
+  names = [field.name for field in dataclasses.fields(Rendering)]
+  rendering = Rendering(**dict.fromkeys(names)).replace(distance=rendered)
+  return objective_lib.depth(rendering, Batch(rays=None, rgb=None, distance=measured))
+
+
 def test_depth_error_is_relative_and_ignores_what_is_not_measured():
   rendered, measured = jnp.array([2.0, 3.0, 9.0, 5.0]), jnp.array([1.0, 4.0, 0.0, 5.0])
-  assert float(step_lib.depth_error(rendered, measured)) == pytest.approx(1.25 / 4)
-  scaled = step_lib.depth_error(100 * rendered, 100 * measured)  # metres or centimetres
+  assert float(depth_error(rendered, measured)) == pytest.approx(1.25 / 4)
+  scaled = depth_error(100 * rendered, 100 * measured)  # metres or centimetres
   assert float(scaled) == pytest.approx(1.25 / 4)
-  slopes = jax.grad(step_lib.depth_error)(rendered, measured)
+  slopes = jax.grad(depth_error)(rendered, measured)
   np.testing.assert_allclose(slopes[:3], [1 / 4, -1 / 16, 0], atol=1e-7)
-  nothing = jax.grad(step_lib.depth_error)(rendered, 0 * measured)
+  nothing = jax.grad(depth_error)(rendered, 0 * measured)
   np.testing.assert_array_equal(nothing, 0)
+  assert depth_error(rendered, None) is None  # of data without depth
 
 
 @pytest.mark.parametrize("kind", sorted(tiny_models.KINDS))
@@ -95,8 +107,10 @@ def test_measured_depth_pulls_the_surface_to_it(kind):
   state, logs = steps(model, objective, state, batch, 30, jax.random.key(0))
   assert float(logs["depth"][-1]) < 0.5 * float(logs["depth"][0])
   np.testing.assert_allclose(
-      logs["loss"], sum(objective.weights()[name] * logs[name]
-                        for name in objective.weights() if name in logs), rtol=1e-5)
+      logs["loss"], logs["photometric"] + 0.3 * logs["depth"] + sum(
+          weight * logs[name] for name, weight in (
+              ("interlevel", 1.0), ("distortion", 1e-4), ("coarse", 1.0))
+          if name in logs), rtol=1e-5)
   without = steps(model, step_lib.Objective(), make_state(kind)[1], batch, 1,
                   jax.random.key(0))[1]
   assert "depth" not in without
@@ -108,7 +122,7 @@ RECIPES = {
     "points": dict(entities="points"),
     "paper": dict(value_channel="random", similarity="dot", absolute=False,
                   self_positive=True, temperature=1.0),
-    "position": dict(position_scale=2.0, norm_weight=0.1, every=2),
+    "position": dict(position_scale=2.0, norm_weight=0.1, contrast_rays=N // 2),
     "oracle": dict(oracle=True, positives="each"),
 }
 
@@ -116,7 +130,7 @@ RECIPES = {
 @pytest.mark.parametrize("kind, name", [
     *(("grid", name) for name in RECIPES), ("mlp", "sketch")])
 def test_every_recipe_runs_and_moves_the_field(kind, name):
-  recipe = Recipe(**RECIPES[name], contrast_weight=0.1)
+  recipe = Recipe.of(**RECIPES[name], contrast_weight=0.1)
   objective = step_lib.Objective(recipe=recipe)
   model, state = make_state(kind, threshold=0.8)
   after, logs = steps(model, objective, state, tiny_models.batch(N), 1, jax.random.key(0))
@@ -131,26 +145,28 @@ def test_every_recipe_runs_and_moves_the_field(kind, name):
     ("grid", Recipe(), ("rgb/kernel", "color/kernel", "trunk/kernel", "encoding/tables",
                         "density/kernel")),
     ("mlp", Recipe(), ("rgb/kernel", "color/kernel", "trunk_0/kernel", "density/kernel")),
-    ("grid", Recipe(params="field/density/.*"), ("encoding/tables", "trunk/kernel")),
-    ("mlp", Recipe(params="field/density/.*"), ("trunk_0/kernel", "trunk_1/kernel")),
-    ("grid", Recipe(params="field/trunk/kernel"), ("encoding/tables", "density/kernel")),
-    ("mlp", Recipe(params="field/trunk_1/kernel"), ("trunk_0/kernel", "density/kernel")),
-    ("grid", Recipe(params="field/(geometry|rgb)/kernel", value_channel="random"),
+    ("grid", Recipe.of(params="field/density/.*"), ("encoding/tables", "trunk/kernel")),
+    ("mlp", Recipe.of(params="field/density/.*"), ("trunk_0/kernel", "trunk_1/kernel")),
+    ("grid", Recipe.of(params="field/trunk/kernel"),
      ("encoding/tables", "density/kernel")),
-    ("mlp", Recipe(params="field/(feature|rgb)/kernel", value_channel="random"),
+    ("mlp", Recipe.of(params="field/trunk_1/kernel"),
      ("trunk_0/kernel", "density/kernel")),
-    ("grid", Recipe(params=".*", jacobian="sketch", sketch_directions=8),
+    ("grid", Recipe.of(params="field/(geometry|rgb)/kernel", value_channel="random"),
+     ("encoding/tables", "density/kernel")),
+    ("mlp", Recipe.of(params="field/(feature|rgb)/kernel", value_channel="random"),
+     ("trunk_0/kernel", "density/kernel")),
+    ("grid", Recipe.of(params=".*", jacobian="sketch", sketch_directions=8),
      ("encoding/tables", "density/kernel", "rgb/kernel")),
-    ("mlp", Recipe(params=".*", jacobian="sketch", sketch_directions=8),
+    ("mlp", Recipe.of(params=".*", jacobian="sketch", sketch_directions=8),
      ("trunk_0/kernel", "density/kernel", "rgb/kernel")),
-    ("grid", Recipe(params="field/trunk/.*", entities="points"),
+    ("grid", Recipe.of(params="field/trunk/.*", entities="points"),
      ("encoding/tables", "trunk/kernel", "rgb/kernel")),
-    ("mlp", Recipe(entities="points"), ("trunk_0/kernel", "rgb/kernel")),
-    ("grid", Recipe(align="activations"),
+    ("mlp", Recipe.of(entities="points"), ("trunk_0/kernel", "rgb/kernel")),
+    ("grid", Recipe.of(align="activations"),
      ("encoding/tables", "density/kernel", "color_direction/kernel")),
-    ("mlp", Recipe(align="activations"), ("trunk_0/kernel", "density/kernel")),
-    ("grid", Recipe(align="activations", entities="points"), ("encoding/tables",)),
-    ("mlp", Recipe(align="activations", entities="points"), ("trunk_0/kernel",)),
+    ("mlp", Recipe.of(align="activations"), ("trunk_0/kernel", "density/kernel")),
+    ("grid", Recipe.of(align="activations", entities="points"), ("encoding/tables",)),
+    ("mlp", Recipe.of(align="activations", entities="points"), ("trunk_0/kernel",)),
 ])
 def test_contrast_alone_has_a_gradient_that_is_a_difference(kind, recipe, must_move):
   """The gradient through J, in float64, against values of the loss itself."""
@@ -167,7 +183,7 @@ def test_contrast_alone_has_a_gradient_that_is_a_difference(kind, recipe, must_m
     def contrast_term(field):
       whole = {"field": field, "sampler": params["sampler"]}
       # Through the place of a point no gradient flows, so it must not be moved.
-      rendering = fixed if recipe.entities == "points" else model.render(
+      rendering = fixed if recipe.rows.entities == "points" else model.render(
           whole, batch.rays, samples, batch.background)
       terms, _, _ = step_lib.contrast.shaping_terms(
           model, whole, batch, samples, rendering, np.float32(0.8), jax.random.key(0),
@@ -189,8 +205,8 @@ def test_contrast_alone_has_a_gradient_that_is_a_difference(kind, recipe, must_m
 
 
 def test_learning_rate_warms_up_and_decays_to_its_end():
-  optimizer = state_lib.make_optimizer(steps=110, learning_rate=0.1,
-                                       final_learning_rate=0.001, warmup_steps=10)
+  optimizer = state_lib.make_optimizer(state_lib.Schedule(
+      steps=110, learning_rate=0.1, final_learning_rate=0.001, warmup_steps=10))
   state = optimizer.init(jnp.zeros(()))
 
   def one(state, _):
@@ -206,12 +222,37 @@ def test_learning_rate_warms_up_and_decays_to_its_end():
 
 
 def test_gradient_clipping_bounds_the_norm():
-  optimizer = state_lib.make_optimizer(steps=10, learning_rate=0.1, warmup_steps=0,
-                                       final_learning_rate=0.1, max_grad_norm=1.0)
+  schedule = state_lib.Schedule(steps=10, learning_rate=0.1, warmup_steps=0,
+                                final_learning_rate=0.1)
+  optimizer = state_lib.make_optimizer(schedule, max_grad_norm=1.0)
   state = optimizer.init({"a": jnp.zeros(4)})
   _, state = optimizer.update({"a": 300 * jnp.ones(4)}, state)
   moment = jax.tree.leaves(state[1][0].mu)[0]
   np.testing.assert_allclose(jnp.linalg.norm(moment), 0.1, rtol=1e-5)  # (1 - b1) * 1
+
+
+
+def test_a_term_without_a_weight_counts_as_it_is_and_one_of_no_weight_not_at_all():
+  terms = {"photometric": 2.0, "interlevel": 3.0, "flatness": 5.0, "contrast": 7.0,
+           "norm": 11.0}
+  plain = step_lib.Objective(interlevel_weight=0.5)
+  assert plain.weighted(terms) == {"photometric": 2, "interlevel": 1.5, "flatness": 5,
+                                   "contrast": 7, "norm": 11}
+  shaping = step_lib.Objective(interlevel_weight=0.0, recipe=Recipe.of(
+      contrast_weight=0.1, norm_weight=0.0))
+  assert shaping.weighted(terms) == {"photometric": 2, "flatness": 5,
+                                     "contrast": pytest.approx(0.7)}
+
+
+def test_a_term_of_no_weight_is_in_no_log_and_moves_nothing():
+  recipe = Recipe.of(contrast_weight=0.0, norm_weight=0.0)
+  without = step_lib.Objective(interlevel_weight=0.0, distortion_weight=0.0)
+  state, logs = run("grid", dataclasses.replace(without, recipe=recipe), 1)
+  assert {"interlevel", "distortion", "contrast", "norm"}.isdisjoint(logs)
+  np.testing.assert_array_equal(logs["loss"], logs["photometric"])
+  fitted, _ = run("grid", without, 1)
+  for leaf, other in zip(jax.tree.leaves(state.params), jax.tree.leaves(fitted.params)):
+    np.testing.assert_allclose(leaf, other, atol=1e-6)
 
 
 def test_num_params_counts_numbers():

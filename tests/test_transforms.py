@@ -12,13 +12,14 @@ import tiny_transforms as tiny
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.geometry import cameras
-from jnerf.runs.config import default_config
+from jnerf.runs import loading, parts
+from jnerf.runs.run import Run
 from jnerf.runs.workdir import Workdir
 from jnerf.scenes import load
 from jnerf.scenes.formats import transforms
 from jnerf.scenes.formats.capture import Wishes
-from jnerf.stages import rendering
-from jnerf.stages.session import Session
+from jnerf.scenes.load import SceneSettings
+from jnerf.stages import render
 
 DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
@@ -231,15 +232,12 @@ def test_blender_splits_and_transparency(tmp_path):
     (tiny.write, "nerfstudio"),
     (lambda root: tiny.write_blender(root, {"train": 3, "test": 1}), "blender")])
 def test_the_layout_is_recognised(tmp_path, write, kind):
-  config = default_config()
-  config.scene.path = str(write(tmp_path / "cap"))
-  scene = load.load_scene(config)
-  assert f"the {kind} layout" in scene.source
-  config.scene.format = kind
-  assert load.load_scene(config).source.endswith(f"[scene.format={kind}]")
-  config.scene.path = str(tmp_path)
+  path = str(write(tmp_path / "cap"))
+  assert f"the {kind} layout" in load.load_scene(SceneSettings(path=path)).source
+  scene = load.load_scene(SceneSettings(path=path, format=kind))
+  assert scene.source.endswith(f"[scene.format={kind}]")
   with pytest.raises(InputError, match="did you mean .*cap"):
-    load.load_scene(config)
+    load.load_scene(SceneSettings(path=str(tmp_path), format=kind))
 
 
 def frame(**changes):
@@ -351,9 +349,7 @@ def test_real_captures(name):
   if not (DATA / name).is_dir():
     pytest.skip(f"no capture at {DATA / name}")
   num, size, bent, cut_out = REAL[name]
-  config = default_config()
-  config.scene.update(path=str(DATA / name), width=size[0] // 4)
-  scene = load.load_scene(config)
+  scene = load.load_scene(SceneSettings(path=str(DATA / name), width=size[0] // 4))
   assert len(scene.frames) == num and scene.full_size == size
   assert (scene.intrinsics.shape[1] == 9) == bent and (scene.alpha is not None) == cut_out
   assert len(scene.test) == -(-num // 8)
@@ -382,10 +378,12 @@ def test_the_whole_command_on_photographs(tmp_path, capsys):
   np.testing.assert_array_equal(np.asarray(Image.open(labels / "02.png")) > 0, kept)
   for path in ("test", "orbit"):
     main.main(["jnerf", *common, "--mode=render", f"--config.render.path={path}"])
-  session = Session(Workdir(folder).read_config(), Workdir(folder))
-  assert session.background() == 1.0  # cut-out photographs are shown over white
-  filmed = rendering.path_cameras(session)  # its path is the default: the test views
+  config = Workdir(folder).read_config()
+  scene = loading.load_scene(Run(config, Workdir(folder)))
+  # Cut-out photographs are shown over white.
+  assert parts.background_of(config, scene) == 1.0
+  filmed = render.path_cameras(config, scene)  # its path is the default: the test views
   assert [intrinsics[0] for _, intrinsics in filmed] == [
-      session.scene.intrinsics[view, 0] for view in session.scene.test]
-  session.config.render.path = "orbit"
-  assert {len(intrinsics) for _, intrinsics in rendering.path_cameras(session)} == {4}
+      scene.intrinsics[view, 0] for view in scene.test]
+  config.render.path = "orbit"
+  assert {len(intrinsics) for _, intrinsics in render.path_cameras(config, scene)} == {4}

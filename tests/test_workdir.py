@@ -4,16 +4,18 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
 import jax
 import pytest
+import tiny_experiment
 
 import jnerf
 from jnerf import files
 from jnerf.errors import InputError
-from jnerf.runs.config import default_config
+from jnerf.runs.config import default_config, flatten
 from jnerf.runs.workdir import DEPENDS, Workdir, config_digest, environment
 
 
@@ -153,6 +155,24 @@ def test_config_of_another_version_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(entry))
     with pytest.raises(InputError, match=r"config\.json: fit"):
       workdir.read_config()
+
+
+def test_a_folder_of_an_earlier_version_still_opens(tmp_path):
+  """older_config.json: as it was written before settings were put into groups."""
+  config = tiny_experiment.get_config("CAPTURE")
+  shutil.copyfile(pathlib.Path(__file__).parent / "older_config.json",
+                  tmp_path / "config.json")
+  workdir = Workdir(tmp_path)
+  stored = workdir.read_config()
+  assert stored.to_dict() == config.to_dict()
+  assert flatten(stored.to_dict()).keys() == flatten(default_config().to_dict()).keys()
+  for stage in DEPENDS:
+    workdir.mark_done(stage, seconds=1.0)
+  workdir.store_config(config)
+  assert all(map(workdir.is_done, DEPENDS))
+  with pytest.raises(InputError, match="shape.temperature changed from 0.2 to 0.3"):
+    config.shape.temperature = 0.3
+    workdir.store_config(config)
 
 
 def test_digest_ignores_order_and_runtime_only():

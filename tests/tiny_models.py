@@ -5,7 +5,8 @@ import functools
 import jax
 import numpy as np
 
-from jnerf.fields.model import Model, grid_model, mlp_model
+from jnerf.fields.kinds import GridSettings, MlpSettings, grid_model, mlp_model
+from jnerf.fields.model import Model
 from jnerf.fields.spaces import Box
 from jnerf.geometry import cameras
 from jnerf.geometry.poses import look_at
@@ -27,13 +28,13 @@ def grid(space=SPACE, **changes) -> Model:
       num_levels=3, features_per_level=2, log2_table_size=8, coarsest=2, finest=12,
       interpolation="tetrahedral", density_width=16, color_width=16, proposal_cells=8,
       proposal_samples=8, samples=6)
-  return grid_model(space, **(settings | changes))
+  return grid_model(space, GridSettings(**(settings | changes)))
 
 
 def mlp(space=SPACE, **changes) -> Model:
   settings = dict(depth=2, width=16, skip=0, color_width=16, position_octaves=3,
                   direction_octaves=2, coarse_samples=8, fine_samples=6)
-  return mlp_model(space, **(settings | changes))
+  return mlp_model(space, MlpSettings(**(settings | changes)))
 
 
 KINDS = {"grid": grid, "mlp": mlp}

@@ -24,26 +24,31 @@ import dataclasses
 import functools
 import sys
 
-from benchmark_labels import HERE, make_session
-import jax
+from benchmark_labels import HERE, make_run
 import jax.numpy as jnp
 import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.evaluating.click_simulation import clicks_needed, simulate_clicks
 from jnerf.evaluating.metrics import confusion_matrix, segmentation_scores
-from jnerf.evaluating.protocols import draw_labels
+from jnerf.evaluating.protocols import draw_label_set
 from jnerf.evaluating.tables import click_table
 from jnerf.files import write_json
-from jnerf.labeling import bayes, next_click, region_clicks, views
+from jnerf.labeling import bayes, next_click, region_clicks
+from jnerf.labeling.labeler import Labeler, fit_labeler
+from jnerf.labeling.labels import Labels, LabelSet
+from jnerf.labeling.proposals import CANDIDATES, POOL, clicks_in_regions
+from jnerf.labeling.scene_labeler import unlabelled_entities
+from jnerf.runs import parts
+from jnerf.runs.loading import load_field, load_method, load_scene
+from jnerf.runs.run import Run
 from jnerf.runs.workdir import environment
 from jnerf.scenes.pixels import random_pixels
-from jnerf.stages import labels as labels_lib
-from jnerf.stages import modes
-from jnerf.stages.proposals import CANDIDATES, POOL, region_clicks_of
-from jnerf.stages.session import Session
-from jnerf.stages.training import trained_params
-from jnerf.structs import Entities
+from jnerf.scenes.rays import pixels_of_view, rays_of_pixels
+from jnerf.shaping.renderer import take
+from jnerf.stages.fit import fit
+from jnerf.stages.shape import shape
+from jnerf.structs import Entities, Scene
 
 SEEDS = 5
 STRIDE = 3  # of the test pixels that are scored, along both axes
@@ -61,20 +66,21 @@ class Pixels:
 class Experiment:
   """One scene: its shaped field, what can be clicked, and what is scored."""
 
-  def __init__(self, session: Session):
-    self.session, self.scene = session, session.scene
-    self.params = trained_params(session, "shape")
-    self.renderer = labels_lib.view_renderer(session)
-    self.method = labels_lib.assignment(session, "regions")
-    self.adapt = labels_lib.adaptation(session, self.renderer, self.params, [self.method])
-    self.jitted = {name: jax.jit(getattr(self.method, name))
-                   for name in ("scores", "probabilities")}
+  def __init__(self, run: Run, scene: Scene):
+    self.run, self.scene = run, scene
+    self.field = load_field(run, scene, "shape")
+    self.renderer = parts.renderer_of(run.config, self.field.model, self.field.background)
+    self.method = load_method(run, scene, "regions")
+    self.unlabelled = unlabelled_entities(self.renderer, self.field, scene,
+                                          run.config.seed)
     self.test = self._render(self._test_pixels())
-    self.in_regions = region_clicks_of(session, self.renderer, self.params)
+    self.in_regions = clicks_in_regions(self.renderer, self.field, scene,
+                                        self.method.regions)
     anywhere = random_pixels(self.scene, 4 * POOL, seed=1)
     self.first_anywhere = len(self.in_regions.areas)
     self.pool_pixels = np.concatenate([self.in_regions.pixels, anywhere])
-    self.protocol = [draw_labels(self.scene, "clicks-5", seed) for seed in range(SEEDS)]
+    self.protocol = [draw_label_set(self.scene, "clicks-5", seed).labels
+                     for seed in range(SEEDS)]
     self.classes = np.array(self.protocol[0].classes)
 
   def measure(self) -> dict:
@@ -111,9 +117,9 @@ class Experiment:
     gone = np.isin(np.arange(self.first_anywhere), clicked)
 
     def learn(regions, classes):
-      state = self._learn(pool, labelled + regions, np.concatenate(
+      labeler = self._learn(pool, labelled + regions, np.concatenate(
           [pool.truth[labelled], self.classes[classes]]).astype(np.int64))
-      return np.asarray(self.jitted["probabilities"](state, self.in_regions.entities))
+      return np.asarray(labeler.probabilities(self.in_regions.entities))
 
     areas = np.where(gone, 0, self.in_regions.areas)
     return region_clicks.propose_clicks(learn, areas, size)[0]
@@ -121,7 +127,7 @@ class Experiment:
   def _by_gradients(self, pool, rng, learnt, clicked, size):
     labelled, _ = learnt
     state = bayes.fit_bayes(pool.entities.J[labelled], pool.truth[labelled], self.classes,
-                            ridge=self.session.config.label.ridge)
+                            ridge=self.run.config.label.ridge)
     drawn = self._anywhere(rng, clicked)[:POOL]
     chosen, _ = next_click.propose_clicks(state, pool.entities.J[drawn], size, CANDIDATES)
     return drawn[np.asarray(chosen)]
@@ -133,26 +139,27 @@ class Experiment:
     return rng.permutation(np.setdiff1d(
         np.arange(self.first_anywhere, len(self.pool_pixels)), clicked))
 
-  def _learn(self, pool: Pixels, labelled: list[int], truth=None):
+  def _learn(self, pool: Pixels, labelled: list[int], truth=None) -> Labeler:
     truth = pool.truth[labelled] if truth is None else truth
-    return self.adapt(self.method, self.method.fit(
-        views.rows_of(pool.entities, np.array(labelled)), truth, self.classes))
+    labels = LabelSet(Labels(np.zeros((len(truth), 3), np.int64), truth))
+    return fit_labeler(self.method, take(pool.entities, np.array(labelled)), labels,
+                       self.unlabelled)
 
-  def _score(self, state) -> float:
-    scores = self.jitted["scores"](state, self.test.entities)
+  def _score(self, labeler: Labeler) -> float:
+    scores = labeler.scores(self.test.entities)
     best = np.asarray(jnp.argmax(scores, axis=1))
     num = 1 + max(int(self.test.truth.max()), int(self.classes.max()))
     confusion = confusion_matrix(self.classes[best], self.test.truth, num)
     return float(segmentation_scores(confusion, self.classes.tolist())["miou"])
 
   def _test_pixels(self) -> np.ndarray:
-    pixels = np.concatenate([views.pixels_of_view(self.scene, view)
+    pixels = np.concatenate([pixels_of_view(self.scene, view)
                              for view in self.scene.test])
     return pixels[np.all(pixels[:, 1:] % STRIDE == 1, axis=1)]
 
   def _render(self, pixels: np.ndarray) -> Pixels:
-    rays = views.rays_of_pixels(self.scene, pixels)
-    entities = self.renderer.entities(self.params, rays)
+    entities = self.renderer.entities(self.field.params,
+                                      rays_of_pixels(self.scene, pixels))
     return Pixels(Entities(J=entities.J, points=entities.points),
                   self.scene.semantic[tuple(pixels.T)].astype(np.int64))
 
@@ -165,11 +172,11 @@ def _summary(curve: list[dict], aim: float) -> dict:
 def main(scenes: list[str], overrides: list[str]) -> None:
   """Runs all scenes; `overrides` are --config.a.b=value, as of the command."""
   for scene in scenes:
-    session = make_session(scene, overrides)
-    for mode in (modes.fit, modes.shape):
-      print(mode(session), flush=True)
-    results = Experiment(session).measure()
-    path = HERE / "results" / f"clicks-{session.scene.name}.json"
+    run = make_run(scene, overrides)
+    for stage in (fit, shape):
+      print(stage(run), flush=True)
+    results = Experiment(run, load_scene(run)).measure()
+    path = HERE / "results" / f"clicks-{results['scene']}.json"
     write_json(path, results)
     print(click_table(results), path, sep="\n", flush=True)
 

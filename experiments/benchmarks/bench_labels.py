@@ -10,6 +10,9 @@ size with random parameters (nothing here depends on what is in the view).
   2. Milliseconds from one more click to the view's label map, its gradients, colours and
      distances cached, 20 classes with 3 clicks each.
 
+  3. Milliseconds to render 4096 rays: colour alone, and with rows by each way to compute
+     them. Who wants colour alone pays for no row.
+
 Labels are snapped to edges as the default config does.
 
   python experiments/benchmarks/bench_labels.py [--rounds=5]
@@ -26,23 +29,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnerf.evaluating.tables import format_table
-from jnerf.fields.model import grid_model
+from jnerf.fields.fitted import FittedField
+from jnerf.fields.kinds import grid_model
 from jnerf.fields.spaces import Box
 from jnerf.geometry import cameras
 from jnerf.geometry.poses import look_at
-from jnerf.labeling.assignment import (
-  bayes_classifier,
-  cosine_kernel,
-  label_map,
-  paper_recipe,
-)
-from jnerf.labeling.edges import snap_to_edges
-from jnerf.labeling.paper_recipe import normalize_view
-from jnerf.labeling.region_classifier import region_classifier
-from jnerf.labeling.views import ViewRenderer, rows_of
-from jnerf.runs.config import default_config
-from jnerf.shaping.contrast import Recipe
-from jnerf.stages.labels import NUM_UNLABELLED
+from jnerf.labeling.bayes import BayesClassifier
+from jnerf.labeling.cosine import CosineKernel
+from jnerf.labeling.labeler import Labeler, fit_labeler
+from jnerf.labeling.labels import Labels, LabelSet
+from jnerf.labeling.paper_recipe import PaperRecipe, normalize_view
+from jnerf.labeling.region_classifier import RegionClassifier
+from jnerf.labeling.scene_labeler import NUM_UNLABELLED
+from jnerf.shaping.regions import Regions
+from jnerf.shaping.renderer import ViewRenderer, take
+from jnerf.shaping.rows import RowKind
+from jnerf.shaping.scene_regions import RegionSettings, SceneRegions
 from jnerf.structs import Entities, Rays
 
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed rounds, after one for warming up.")
@@ -51,9 +53,6 @@ WIDTH, HEIGHT = 320, 240
 SPACE = Box(((-2.5, -2.0, 0.0), (2.5, 2.0, 2.6)))
 CLASSES = (1, 10, 40)
 STEP = 0.1
-_LABEL = default_config().label
-EDGES = {"passes": _LABEL.edge_passes, "color_scale": _LABEL.edge_color_scale,
-         "depth_scale": _LABEL.edge_depth_scale}
 
 
 def make_view() -> Rays:
@@ -65,34 +64,37 @@ def make_view() -> Rays:
 
 def make_methods() -> dict:
   """Name to assignment; the regions are random ones of the default number."""
-  num_regions = default_config().regions.num_regions
+  num_regions = RegionSettings().num_regions
   rng = np.random.default_rng(0)
   rows = rng.normal(size=(num_regions, 16)).astype(np.float32)
   rows /= np.linalg.norm(rows, axis=1, keepdims=True)
   grid = rng.integers(0, num_regions, (64, 64, 64)).astype(np.int32)
+  regions = SceneRegions(Regions(grid, *6 * [None]), grid[:1], SPACE)
+  regions.__dict__["kernel"] = rows @ rows.T + np.eye(num_regions, dtype=np.float32)
   return {
-      "regions": region_classifier(grid, SPACE.unit_cube, rows @ rows.T + np.eye(
-          num_regions, dtype=np.float32), ridge=_LABEL.ridge,
-          gradient_weight=_LABEL.gradient_weight, area_prior=_LABEL.area_prior),
-      "bayes": bayes_classifier(_LABEL.ridge),
-      "cosine": cosine_kernel(_LABEL.bandwidth),
-      "paper, linear": paper_recipe(STEP, finite=False),
-      "paper, finite": paper_recipe(STEP)}
+      "regions": RegionClassifier(regions=regions), "bayes": BayesClassifier(),
+      "cosine": CosineKernel(), "paper, linear": PaperRecipe(nudges_rgb=False),
+      "paper, finite": PaperRecipe()}
 
 
-def propagate(renderer, params, rays, assignment, scores_fn, state, class_ids):
+def labels_of(class_ids) -> LabelSet:
+  """A set of labels of no scene."""
+  return LabelSet(Labels(np.zeros((len(class_ids), 3), np.int64), np.asarray(class_ids)))
+
+
+def propagate(renderer: ViewRenderer, field: FittedField, rays: Rays,
+              labeler: Labeler) -> np.ndarray:
   """The view's label map `[H, W]`: one render for all classes."""
-  seen = renderer.map(params, rays, lambda entities: scores_fn(state, entities),
-                      lambda entities: entities.rendering.rgb,
-                      lambda entities: entities.rendering.distance_median)
-  return map_of_view(assignment, *seen, class_ids)
+  scores, rgb, distance = renderer.map(
+      field.params, rays, labeler.scores, lambda entities: entities.rgb,
+      lambda entities: entities.distance)
+  return map_of_view(labeler, scores, rgb, distance)
 
 
-def map_of_view(assignment, scores, rgb, distance, class_ids):
+def map_of_view(labeler: Labeler, scores, rgb, distance) -> np.ndarray:
   """`[H, W]` from what all pixels of the view say."""
-  scores = assignment.finish(scores.reshape(HEIGHT, WIDTH, -1))
-  return label_map(snap_to_edges(scores, rgb.reshape(HEIGHT, WIDTH, 3),
-                                 distance.reshape(HEIGHT, WIDTH), **EDGES), class_ids)
+  return labeler.label_map(*(values.reshape(HEIGHT, WIDTH, *values.shape[1:])
+                             for values in (scores, rgb, distance))).classes
 
 
 def literal_loop(renderer, params, rays, directions, step=STEP, size=(WIDTH, HEIGHT)):
@@ -102,7 +104,7 @@ def literal_loop(renderer, params, rays, directions, step=STEP, size=(WIDTH, HEI
   directions: `[K, H, 3]` in the rgb kernel.
   """
   def render(params):
-    return renderer.map(params, rays, lambda entities: entities.rgb)[0]
+    return renderer.colors(params, rays)[0]
 
   before, responses = render(params), []
   for direction in directions:
@@ -113,24 +115,28 @@ def literal_loop(renderer, params, rays, directions, step=STEP, size=(WIDTH, HEI
   return np.stack(responses, axis=-1).reshape(size[1], size[0], -1)
 
 
+def some_field() -> FittedField:
+  """A model of the default size with random parameters."""
+  model = grid_model(SPACE)
+  return FittedField(model, jax.jit(model.init)(jax.random.key(0)))
+
+
 def propagation_table(rounds: int) -> str:
   """Part 1."""
-  model = grid_model(SPACE, **default_config().field.grid)
-  params, rays = jax.jit(model.init)(jax.random.key(0)), make_view()
-  renderer = ViewRenderer(model, Recipe())
-  methods, cases = make_methods(), {}
+  field, rays = some_field(), make_view()
+  renderer, cases = ViewRenderer(field.model), {}
+  methods = make_methods()
   for name, method in methods.items():
-    scores_fn = jax.jit(method.scores)
-    sampling = ViewRenderer(model, Recipe(), samples=method.needs_samples)
+    sampling = ViewRenderer(field.model, samples=method.needs_samples)
     for num in CLASSES:
-      clicked, class_ids = some_clicks(renderer, params, rays, num)
-      state = method.fit(clicked, class_ids, class_ids)
-      cases[name, num] = (propagate, sampling, params, rays, method, scores_fn, state,
-                          class_ids)
-  clicked, _ = some_clicks(renderer, params, rays, 1)
+      clicked, class_ids = some_clicks(renderer, field.params, rays, num)
+      labeler = fit_labeler(method, clicked, labels_of(class_ids), take(
+          clicked, slice(NUM_UNLABELLED)))
+      cases[name, num] = (propagate, sampling, field, rays, labeler)
+  clicked, _ = some_clicks(renderer, field.params, rays, 1)
   direction = np.asarray(clicked.J).reshape(1, -1, 3)
   cases["literal loop", 1] = (lambda *args: normalize_view(jnp.asarray(
-      literal_loop(*args))), renderer, params, rays, direction)
+      literal_loop(*args))), renderer, field.params, rays, direction)
   seconds = take_turns(cases, rounds)
   one_render = seconds["literal loop", 1] / 2  # a loop of one class renders twice
   rows = []
@@ -156,30 +162,44 @@ def latency_table(rounds: int, num_classes: int = 20, each: int = 3) -> str:
 
   Methods that learn from unlabelled pixels see as many as `propagate` shows them.
   """
-  model = grid_model(SPACE, **default_config().field.grid)
-  params, rays = jax.jit(model.init)(jax.random.key(0)), make_view()
-  renderer, rows = ViewRenderer(model, Recipe()), []
-  view = renderer.entities(params, rays)
-  seen = [jnp.asarray(view.rendering.rgb), jnp.asarray(view.rendering.distance_median)]
+  field, rays = some_field(), make_view()
+  renderer, rows = ViewRenderer(field.model), []
+  view = renderer.entities(field.params, rays)
+  seen = [jnp.asarray(view.rgb), jnp.asarray(view.distance)]
   view = Entities(J=jnp.asarray(view.J), points=jnp.asarray(view.points))
-  unlabelled = rows_of(view, slice(NUM_UNLABELLED))
-  clicked, labels = some_clicks(renderer, params, rays, num_classes, each)
-  class_ids = np.arange(1, num_classes + 1)
+  unlabelled = take(view, slice(NUM_UNLABELLED))
+  clicked, labels = some_clicks(renderer, field.params, rays, num_classes, each)
   for name, method in make_methods().items():
     if method.needs_samples:
       continue
-    scores_fn, times = jax.jit(method.scores), []
+    times = []
     for count in range(len(labels) - rounds - 2, len(labels) + 1):
-      part = jax.tree.map(lambda leaf: leaf[:count], clicked)  # noqa: B023 - used at once
+      part = take(clicked, slice(count))
       began = time.perf_counter()
-      state = method.fit(part, labels[:count], class_ids)
-      if method.adapt:
-        state = method.adapt(state, unlabelled)
-      np.asarray(map_of_view(method, scores_fn(state, view), *seen, class_ids))
+      labeler = fit_labeler(method, part, labels_of(labels[:count]), unlabelled)
+      map_of_view(labeler, labeler.scores(view), *seen)
       times.append(1e3 * (time.perf_counter() - began))
     times = times[2:]  # the first ones compile
     rows.append([name, f"{statistics.median(times):.0f}", f"{max(times):.0f}"])
   return format_table(["method", "median (ms)", "slowest (ms)"], rows)
+
+
+def rendering_table(rounds: int) -> str:
+  """Part 3."""
+  field, rays, ways = some_field(), make_view(), {"none": None}
+  ways |= {name: RowKind(jacobian=name, sketch_directions=64)
+           for name in ("closed_form", "vjp", "sketch")}
+  part = take(rays, slice(ViewRenderer.chunk))
+
+  def render(renderer):
+    chunk, _ = next(renderer.chunks(field.params, part))
+    return jax.block_until_ready(chunk.rgb if chunk.J is None else chunk.J)
+
+  seconds = take_turns({name: (render, ViewRenderer(field.model, rows))
+                        for name, rows in ways.items()}, rounds)
+  alone = seconds["none"]
+  return format_table(["rows", "4096 rays (ms)", "x colour alone"], [
+      [name, f"{1e3 * s:.1f}", f"{s / alone:.2f}"] for name, s in seconds.items()])
 
 
 def take_turns(cases: dict, rounds: int) -> dict:
@@ -195,8 +215,9 @@ def take_turns(cases: dict, rounds: int) -> dict:
 
 
 def main(_):
-  """Prints both tables."""
-  print(propagation_table(_ROUNDS.value), latency_table(4 * _ROUNDS.value), sep="\n\n")
+  """Prints all tables."""
+  print(propagation_table(_ROUNDS.value), latency_table(4 * _ROUNDS.value),
+        rendering_table(_ROUNDS.value), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -16,14 +16,13 @@ from absl import app, flags
 import jax
 import jax.numpy as jnp
 
-from jnerf.fields.model import grid_model, mlp_model
+from jnerf.fields.kinds import grid_model, mlp_model
 from jnerf.fields.spaces import Box
-from jnerf.runs.config import default_config
 from jnerf.shaping.contrast import Recipe
-from jnerf.stages.session import contrast_stride
 from jnerf.structs import Batch, Rays
 from jnerf.training import state as state_lib
-from jnerf.training.step import Objective, train_step
+from jnerf.training.objective import Objective
+from jnerf.training.step import train_step
 
 _RAYS = flags.DEFINE_integer("num_rays", 1024, "Rays a step of the grid field.")
 _MLP_RAYS = flags.DEFINE_integer("num_mlp_rays", 64, "Rays a step of the mlp field.")
@@ -49,25 +48,21 @@ def random_batch(num_rays: int, num_features: int = 32) -> Batch:
       background=jax.random.uniform(keys[4], (num_rays, 3)))
 
 
-def variants(num_rays: int) -> dict[str, Recipe | None]:
+def variants() -> dict[str, Recipe | None]:
   """Name to recipe; None is the plain step."""
-  shape = default_config().shape
-  every = contrast_stride(num_rays, min(shape.contrast_rays, num_rays))
-  recipes = {"plain": None, "shaped": Recipe(every=every),
-             "shaped by activations": Recipe(every=every, align="activations"),
-             "shaped, all rays contrasted": Recipe()}
+  recipes = {"plain": None, "shaped": Recipe(),
+             "shaped by activations": Recipe.of(align="activations"),
+             "shaped, all rays contrasted": Recipe.of(contrast_rays=0)}
   if _SLOW.value:
-    recipes |= {"vmap of vjp": Recipe(every=every, jacobian="vjp"),
-                "sketch, K = 64": Recipe(every=every, jacobian="sketch",
-                                         sketch_directions=64)}
+    recipes |= {"vmap of vjp": Recipe.of(jacobian="vjp"),
+                "sketch, K = 64": Recipe.of(jacobian="sketch", sketch_directions=64)}
   return recipes
 
 
 def seconds_per_step(model, num_rays: int) -> dict[str, float]:
   """Median seconds of every variant."""
   params = jax.jit(model.init)(jax.random.key(1))
-  optimizer = state_lib.make_optimizer(
-      steps=1000, learning_rate=1e-3, final_learning_rate=1e-4, warmup_steps=10)
+  optimizer = state_lib.make_optimizer(state_lib.Schedule())
   batch, key = random_batch(num_rays), jax.random.key(2)
   state = state_lib.create(params, optimizer, 0.5)
 
@@ -77,7 +72,7 @@ def seconds_per_step(model, num_rays: int) -> dict[str, float]:
                         objective=Objective(recipe=recipe))
     return jax.jit(step).lower(state, batch, key).compile()
 
-  steps = {name: compiled(recipe) for name, recipe in variants(num_rays).items()}
+  steps = {name: compiled(recipe) for name, recipe in variants().items()}
   times = {name: [] for name in steps}
   for i in range(_ROUNDS.value + 1):
     for name, step in steps.items():
@@ -91,12 +86,11 @@ def seconds_per_step(model, num_rays: int) -> dict[str, float]:
 def main(argv) -> None:
   """Prints one table per field."""
   del argv
-  config = default_config().field
   print(f"{jax.devices()[0].device_kind}, {jax.device_count()} device(s)")
   makers = {"grid": (grid_model, _RAYS.value), "mlp": (mlp_model, _MLP_RAYS.value)}
   for name in _FIELDS.value:
     make, num_rays = makers[name]
-    times = seconds_per_step(make(SPACE, **config[name]), num_rays)
+    times = seconds_per_step(make(SPACE), num_rays)
     print(f"\n{name}, {num_rays} rays a step")
     for variant, seconds in times.items():
       print(f"  {variant:28s} {1e3 * seconds:9.1f} ms   {num_rays / seconds:12,.0f} "

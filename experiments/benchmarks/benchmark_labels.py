@@ -22,6 +22,7 @@ import sys
 import time
 
 from jnerf.errors import InputError
+from jnerf.evaluating.field_evaluation import Method
 from jnerf.evaluating.label_groups import aggregate
 from jnerf.evaluating.tables import (
   aggregate_calibration,
@@ -30,14 +31,17 @@ from jnerf.evaluating.tables import (
   quality_table,
 )
 from jnerf.files import write_json
+from jnerf.runs.config import validate
 from jnerf.runs.experiment import load_experiment, override
-from jnerf.runs.validation import validate
+from jnerf.runs.label_sets import label_sets
+from jnerf.runs.loading import load_features, load_field, load_methods, load_scene
+from jnerf.runs.rivals import make_rivals
+from jnerf.runs.run import Run
 from jnerf.runs.workdir import Workdir, config_digest, environment
-from jnerf.stages import labels as labels_lib
-from jnerf.stages import modes
-from jnerf.stages.evaluation import evaluate_field
-from jnerf.stages.rivals import make_rivals, our_methods
-from jnerf.stages.session import Session
+from jnerf.stages.evaluate import evaluate_field
+from jnerf.stages.fit import fit
+from jnerf.stages.shape import shape
+from jnerf.structs import Scene
 from jnerf.viewing.click_curves import write_click_curves
 
 HERE = pathlib.Path(__file__).parents[1]  # experiments/
@@ -56,11 +60,12 @@ SETTINGS = {
 def main(scenes: list[str], overrides: list[str]) -> None:
   """Runs all scenes; `overrides` are --config.a.b=value, as of the command."""
   for scene in scenes:
-    session = make_session(scene, overrides)
-    for mode in (modes.fit, modes.shape):
-      print(mode(session), flush=True)
-    path = HERE / "results" / f"labels-{session.scene.name}.json"
-    results = measure(session, path)
+    run = make_run(scene, overrides)
+    for stage in (fit, shape):
+      print(stage(run), flush=True)
+    loaded = load_scene(run)
+    path = HERE / "results" / f"labels-{loaded.name}.json"
+    results = measure(run, loaded, path)
     path.with_suffix(".md").write_text(as_markdown(results))
     write_click_curves(path.with_suffix(".png"), results["labels"])
     print(*(path.with_suffix(suffix) for suffix in (".json", ".md", ".png")), sep="\n")
@@ -81,8 +86,8 @@ def as_markdown(results: dict) -> str:
   return "\n\n".join(parts) + "\n"
 
 
-def make_session(scene: str, overrides: list[str]) -> Session:
-  """The session of a scene, in its folder below runs/benchmark."""
+def make_run(scene: str, overrides: list[str]) -> Run:
+  """The run of a scene, in its folder below runs/benchmark."""
   is_room = scene == "room"
   config = load_experiment(str(HERE / ("room.py" if is_room else "replica.py")))
   config.update_from_flattened_dict(SETTINGS)
@@ -90,39 +95,43 @@ def make_session(scene: str, overrides: list[str]) -> Session:
     config.scene.path = scene
   validate(override(config, overrides))
   name = pathlib.Path(scene).name
-  return Session(config, Workdir(pathlib.Path("runs/benchmark") / name))
+  return Run(config, Workdir(pathlib.Path("runs/benchmark") / name))
 
 
-def measure(session: Session, path: pathlib.Path) -> dict:
+def measure(run: Run, scene: Scene, path: pathlib.Path) -> dict:
   """Evaluates what the results lack, a field or a rival at a time; returns them all.
 
   Results of another config are made anew.
   """
-  config = copy.deepcopy(session.config)
+  config = copy.deepcopy(run.config)
   config.label.rivals = ()  # each is measured by itself, and may come later
   digest = config_digest(config)
   results = json.loads(path.read_text()) if path.exists() else {}
   if results.get("config_digest") != digest:
     results = {"labels": [], "calibration": [], "seconds": {}, "psnr": {}, "ssim": {},
                "depth_error_m": {}}
-  results.update(scene=session.scene.name, config_digest=digest,
+  results.update(scene=scene.name, config_digest=digest,
                  environment=environment())
-  sets, rivals = labels_lib.label_sets(session), session.config.label.rivals
-  for name in (*session.fields, *rivals):
+  sets, rivals = label_sets(run.config, scene), run.config.label.rivals
+  own, maps = load_methods(run, scene), load_features(run, scene)
+  for name in (*run.fields, *rivals):
     if name in results["seconds"]:
       print(f"{name}: measured before, kept")
       continue
     began, field = time.perf_counter(), "plain" if name in rivals else name
-    session.config.label.rivals = (name,)
-    methods = make_rivals(session) if name in rivals else our_methods(session)
-    found = evaluate_field(session, sets, field, methods)
-    results["labels"] += aggregate(found.rows)
-    results["calibration"] += aggregate_calibration(found.calibration)
+    if name in rivals:
+      run.config.label.rivals = (name,)
+      methods = make_rivals(run, scene, load_field(run, scene, "fit"), maps)
+    else:
+      methods = {method: Method(assignment) for method, assignment in own.items()}
+    result = evaluate_field(run, scene, sets, field, methods, maps)
+    results["labels"] += aggregate(result.rows)
+    results["calibration"] += aggregate_calibration(result.calibration)
     for key in ("labels", "calibration"):  # in that order, whenever they were measured
-      results[key].sort(key=lambda row: _place(row, session.fields))
+      results[key].sort(key=lambda row: _place(row, run.fields))
     results["seconds"][name] = round(time.perf_counter() - began)
     for key in ("psnr", "ssim", "depth_error_m"):
-      results[key][field] = getattr(found, key)
+      results[key][field] = getattr(result, key)
     write_json(path, results)
   return results
 

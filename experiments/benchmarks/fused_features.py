@@ -17,15 +17,17 @@ import sys
 import jax
 import numpy as np
 
+import jnerf
 from jnerf import main as jnerf_main
 from jnerf.evaluating.pair_quality import precision_of_positives
 from jnerf.evaluating.tables import label_table
+from jnerf.runs import parts
+from jnerf.runs.config import settings_of
+from jnerf.runs.loading import load_features
 from jnerf.runs.workdir import Workdir
 from jnerf.scenes import pixels
+from jnerf.shaping.pair_data import PairSource, pair_data
 from jnerf.shaping.pairs import feature_similarity
-from jnerf.stages import pairing
-from jnerf.stages.session import Session
-from jnerf.stages.training import trained_params
 
 SHARES = (0.01, 0.03, 0.05, 0.10, 0.15)
 BATCHES, PIXELS = 60, 256  # whose pairs are looked at; as many as shaping contrasts
@@ -53,21 +55,24 @@ def main(experiment: str, scene: str, folder: str) -> None:
 
 def print_precision(root: pathlib.Path) -> None:
   """The table of precisions; both kinds of features are looked up at the same pixels."""
-  sessions = {name: Session(Workdir(root / name).read_config(), Workdir(root / name))
-              for name in VARIANTS}
-  scene = sessions["single"].scene
+  runs = {name: jnerf.open_run(root / name) for name in VARIANTS}
+  scene = runs["single"].scene
   print("\n| features | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |")
   print("|---|" + "---|" * len(SHARES))
-  for name, session in sessions.items():
-    data = pairing.pair_data(session, trained_params(session, "fit"))
-    found = []
+  for name, opened in runs.items():
+    config = opened.run.config
+    data = pair_data(
+        opened.field("plain"), scene, load_features(opened.run, scene),
+        parts.recipe_of(config), settings_of(config, PairSource, "shape"))
+    precisions = []
     for key in jax.random.split(jax.random.key(0), BATCHES):
       chosen = np.asarray(pixels.draw_pixels(key, PIXELS, data.shape, data.drawable))
       features = pixels.gather_batch(data, chosen, np).features
       labels = scene.semantic[scene.train][tuple(chosen.T)]
-      found.append(precision_of_positives(
+      precisions.append(precision_of_positives(
           np.asarray(feature_similarity(features, features)), labels, SHARES))
-    print(f"| {name} | " + " | ".join(f"{p:.3f}" for p in np.mean(found, axis=0)) + " |")
+    means = np.mean(precisions, axis=0)
+    print(f"| {name} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ minutes each. Measured: experiments/results/captures.md.
 import pathlib
 import sys
 
+import jnerf
 from jnerf import main as jnerf_main
 from jnerf.evaluating.tables import format_table
 from jnerf.runs.workdir import Workdir
-from jnerf.stages.session import Session
 
 EXPERIMENT = str(pathlib.Path(__file__).parents[1] / "capture.py")
 HEADER = ("scene", "views", "size", "steps", "minutes", "PSNR (dB)", "SSIM", "depth (cm)")
@@ -33,7 +33,8 @@ def main(folders: list[str]) -> None:
 
 
 def _row(workdir: Workdir) -> list[str]:
-  metrics, scene = workdir.read_metrics(), Session(workdir.read_config(), workdir).scene
+  opened = jnerf.open_run(workdir.path)
+  metrics, scene = opened.metrics, opened.scene
   fit, depth = metrics["stages"]["fit"], metrics["depth_error_m"]["plain"]
   return [scene.name, str(len(scene.frames)), "x".join(map(str, scene.size)),
           str(fit["steps"]), f"{fit['seconds'] / 60:.1f}",

@@ -18,13 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from jnerf.labeling import views
+import jnerf
+from jnerf.fields.field import RGB_KERNEL
 from jnerf.labeling.response import cosine_response
-from jnerf.runs.workdir import Workdir
+from jnerf.runs.run import FIELD_OF_STAGE
+from jnerf.scenes.rays import rays_of_pixels
 from jnerf.shaping import jacobians, mutual_information
-from jnerf.shaping.contrast import RGB_KERNEL
-from jnerf.stages.session import FIELD_OF_STAGE, Session
-from jnerf.stages.training import trained_params
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/room", "Folder of a finished run.")
 _STAGE = flags.DEFINE_enum("stage", "fit", list(FIELD_OF_STAGE), "Which field.")
@@ -37,15 +36,15 @@ def main(argv) -> None:
   """Prints the correlation of estimate and formula over all pairs."""
   del argv
   logging.set_verbosity(logging.WARNING)  # Orbax tells all it does
-  workdir = Workdir(_WORKDIR.value)
-  session = Session(workdir.read_config(), workdir)
-  model, params = session.model, trained_params(session, _STAGE.value)
+  opened = jnerf.open_run(_WORKDIR.value)
+  scene, field = opened.scene, opened.field(FIELD_OF_STAGE[_STAGE.value])
+  model, params = field.model, field.params
   generator = np.random.default_rng(0)
-  width, height = session.scene.size
-  pixels = np.stack([generator.choice(session.scene.test, _PIXELS.value),
+  width, height = scene.size
+  pixels = np.stack([generator.choice(scene.test, _PIXELS.value),
                      generator.integers(0, height, _PIXELS.value),
                      generator.integers(0, width, _PIXELS.value)], axis=1)
-  rays = views.rays_of_pixels(session.scene, pixels)
+  rays = rays_of_pixels(scene, pixels)
   samples = jax.jit(model.sample)(params, rays)
 
   def values_fn(params):

@@ -21,16 +21,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import jnerf
 from jnerf.evaluating.metrics import confusion_matrix, segmentation_scores
-from jnerf.labeling import views
-from jnerf.labeling.assignment import label_map
+from jnerf.labeling.labeler import fit_labeler
+from jnerf.labeling.labels import LabelSet
 from jnerf.labeling.seeds import mean_gradient_seeds
-from jnerf.runs.workdir import Workdir
-from jnerf.shaping.contrast import Recipe
-from jnerf.stages import labels as labels_lib
-from jnerf.stages.labels import LabelSet
-from jnerf.stages.session import STAGE_OF_FIELD, Session
-from jnerf.stages.training import trained_params
+from jnerf.runs import parts
+from jnerf.runs.label_sets import label_sets
+from jnerf.runs.run import STAGE_OF_FIELD
+from jnerf.scenes.rays import rays_of_pixels
+from jnerf.shaping.renderer import ViewRenderer, take
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/room", "Folder of a finished run.")
 _FIELD = flags.DEFINE_enum("field", "shaped", list(STAGE_OF_FIELD), "Which field.")
@@ -45,29 +45,29 @@ def main(argv) -> None:
   """Prints the table."""
   del argv
   logging.set_verbosity(logging.WARNING)  # Orbax tells all it does
-  workdir = Workdir(_WORKDIR.value)
-  session = Session(workdir.read_config(), workdir)
-  scene, renderer = session.scene, labels_lib.view_renderer(session)
-  params = trained_params(session, STAGE_OF_FIELD[_FIELD.value])
-  colours = views.ViewRenderer(session.model, Recipe(), renderer.chunk,
-                               renderer.background)  # whose gradients are followed
-  sets = [s for s in labels_lib.label_sets(session) if s.protocol == "sparse"]
+  opened = jnerf.open_run(_WORKDIR.value)
+  scene, config = opened.scene, opened.run.config
+  field = opened.field(_FIELD.value)
+  params = field.params
+  renderer = parts.renderer_of(config, field.model, field.background)
+  colours = ViewRenderer(field.model, chunk=renderer.chunk)  # its gradients are followed
+  sets = [s for s in label_sets(config, scene) if s.protocol == "sparse"]
   rng = np.random.default_rng(0)
   height, width = scene.semantic.shape[1:]
   pixels = np.stack([rng.choice(scene.test, _PIXELS.value),
                      rng.integers(0, height, _PIXELS.value),
                      rng.integers(0, width, _PIXELS.value)], axis=1)
-  rays, truth = views.rays_of_pixels(scene, pixels), scene.semantic[tuple(pixels.T)]
-  clicks = views.rays_of_pixels(scene, np.concatenate([s.labels.pixels for s in sets]))
-  methods = {name: labels_lib.assignment(session, name) for name in _METHODS}
+  rays, truth = rays_of_pixels(scene, pixels), scene.semantic[tuple(pixels.T)]
+  clicks = rays_of_pixels(scene, np.concatenate([s.labels.pixels for s in sets]))
+  methods = {name: parts.method_of(config, name) for name in _METHODS}
 
   def rendered(params):
     return renderer.entities(params, clicks), renderer.entities(params, rays)
 
   before = rendered(params)
-  states = fitted(sets, methods, before[0])
+  labelers = fitted(sets, methods, before[0])
   edited = rng.choice(sets[0].labels.classes, _CLASSES.value, replace=False)
-  print(f"{session.config.shape.align}, {_FIELD.value} field, nudges of {_STEP.value} "
+  print(f"{config.shape.align}, {_FIELD.value} field, nudges of {_STEP.value} "
         f"along each of {len(edited)} classes; mean |change of RGB| of the class, of all "
         "else; mIoU again, kept")
   fields = dict.fromkeys(edited, params)
@@ -75,20 +75,20 @@ def main(argv) -> None:
     if num:
       fields = {c: nudged(colours, field, sets, c, clicks) for c, field in fields.items()}
     if num in _AFTER:
-      found = []
+      rows = []
       for class_id, field in fields.items():
         clicked, now = rendered(field)
         moved = np.abs(now.rgb - before[1].rgb).mean(axis=1)
-        found.append([moved[truth == class_id].mean(), moved[truth != class_id].mean(),
-                      *miou(sets, methods, fitted(sets, methods, clicked), now, truth),
-                      *miou(sets, methods, states, now, truth)])
-      inside, outside, *scores = np.mean(found, axis=0)
+        rows.append([moved[truth == class_id].mean(), moved[truth != class_id].mean(),
+                      *miou(fitted(sets, methods, clicked), now, truth),
+                      *miou(labelers, now, truth)])
+      inside, outside, *scores = np.mean(rows, axis=0)
       again, kept = np.split(np.array(scores), 2)
       print(f"  {num:2d} nudges  {inside:.3f} {outside:.3f}  " + "  ".join(
           f"{name} {a:.3f} {b:.3f}" for name, a, b in zip(_METHODS, again, kept)))
 
 
-def nudged(colours: views.ViewRenderer, params, sets: list[LabelSet], class_id: int,
+def nudged(colours: ViewRenderer, params, sets: list[LabelSet], class_id: int,
            clicks):
   """Params whose `rgb` kernel went one step along the class's mean gradient."""
   ids = np.concatenate([s.labels.class_ids for s in sets])
@@ -101,28 +101,25 @@ def nudged(colours: views.ViewRenderer, params, sets: list[LabelSet], class_id: 
 
 
 def fitted(sets, methods, clicked) -> dict:
-  """`(set's name, method)` to what the method learns from the set's pixels."""
-  states, end = {}, 0
+  """Method's name to its labelers, one for each set."""
+  labelers, end = {name: [] for name in methods}, 0
   for label_set in sets:
     start, end = end, end + len(label_set.labels.class_ids)
-    part = views.rows_of(clicked, slice(start, end))
     for name, method in methods.items():
-      states[label_set.name, name] = method.fit(
-          part, label_set.labels.class_ids, np.array(label_set.labels.classes))
-  return states
+      labelers[name].append(fit_labeler(method, take(clicked, slice(start, end)),
+                                        label_set))
+  return labelers
 
 
-def miou(sets, methods, states, entities, truth) -> list[float]:
+def miou(labelers, entities, truth) -> list[float]:
   """Of every method, the mean over the sets."""
   entities, means = jax.tree.map(jnp.asarray, entities), []
-  for name, method in methods.items():
+  for of_method in labelers.values():
     scores = []
-    for label_set in sets:
-      classes = label_set.labels.classes
-      found = label_map(method.scores(states[label_set.name, name], entities),
-                        np.array(classes))
-      confusion = confusion_matrix(np.asarray(found), truth, int(truth.max()) + 1)
-      scores.append(segmentation_scores(confusion, classes)["miou"])
+    for labeler in of_method:
+      best = np.argmax(labeler.scores(entities), axis=-1)
+      confusion = confusion_matrix(labeler.class_ids[best], truth, int(truth.max()) + 1)
+      scores.append(segmentation_scores(confusion, labeler.class_ids.tolist())["miou"])
     means.append(float(np.mean(scores)))
   return means
 

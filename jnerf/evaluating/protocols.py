@@ -21,7 +21,7 @@ is present. Every class has its own stream of the seed, so the clicks of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 import dataclasses
 import re
 
@@ -29,8 +29,9 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.evaluating.metrics import segmentation_scores
-from jnerf.scenes.clicks import full_resolution_xy
-from jnerf.structs import Click, Clicks, Scene
+from jnerf.labeling.labels import Labels, LabelSet
+from jnerf.labeling.merging import instance_classes
+from jnerf.structs import Scene
 
 MIN_SHARE = 1e-3
 
@@ -56,26 +57,6 @@ class Protocol:
     return self.kind != "dense"
 
 
-@dataclasses.dataclass(frozen=True)
-class Labels:
-  """M labelled pixels at working resolution; clicks and full frames alike.
-
-  pixels: `[M, 3]` int64 (view, row, column), view as in `Scene.frames`.
-  class_ids: `[M]` int64, never void; -c: not class c.
-  """
-
-  pixels: np.ndarray
-  class_ids: np.ndarray
-
-  @property
-  def classes(self) -> list[int]:
-    """Distinct class ids, ascending: the classes that were clicked.
-
-    One of which it is only known where it is not can be named nowhere.
-    """
-    return [int(c) for c in np.unique(self.class_ids) if c > 0]
-
-
 def parse_protocol(name: str) -> Protocol:
   """The protocol of that name; InputError names `label.protocols` otherwise."""
   target, rest = re.fullmatch(r"(?:(instance|merged)-)?(.*)", name, re.DOTALL).groups()
@@ -92,9 +73,10 @@ def _parse_kind(name: str, whole: str) -> Protocol:
   match = re.fullmatch(r"per-frame-(0?\.\d+|1(?:\.0+)?)", name)
   if match and float(match[1]) > 0:
     return Protocol("per-frame", share=float(match[1]))
-  raise InputError(f"label.protocols: unknown protocol {whole!r}; use sparse, dense, "
-                   "clicks-K such as clicks-3, or per-frame-R such as per-frame-0.1, "
-                   "with instance- or merged- before it for instances")
+  raise InputError(f"label.protocols: {whole!r} must be sparse, dense, clicks-k with a "
+                   "number k such as clicks-3, or per-frame-r with a share r of the "
+                   "frames such as per-frame-0.1; for instances with instance- or "
+                   "merged- before it")
 
 
 def draw_labels(scene: Scene, protocol: str, seed: int) -> Labels:
@@ -136,22 +118,42 @@ def draw_labels(scene: Scene, protocol: str, seed: int) -> Labels:
   return Labels(drawn[:, :3], drawn[:, 3])
 
 
-def labels_to_clicks(labels: Labels, scene: Scene,
-                     class_names: Mapping[int, str] | None = None) -> Clicks:
-  """The same labels as a clicks file holds them, at full resolution.
+def draw_label_set(scene: Scene, protocol: str, seed: int) -> LabelSet:
+  """`draw_labels` with the names of what is labelled; seed 0 where it does not matter."""
+  parsed, labels = parse_protocol(protocol), draw_labels(scene, protocol, seed)
+  names, merge_into = scene.class_names, None
+  if parsed.target != "semantic":
+    names = _instance_names(scene, labels)
+  if parsed.target == "merged":
+    merge_into = _classes_of_instances(scene, labels)
+  return LabelSet(labels, names, protocol, seed, parsed.is_drawn, parsed.target,
+                  merge_into, scene.class_names)
 
-  class_names: of the ids; by default the scene's. An id without one is `class i`.
+
+def draw_label_sets(scene: Scene, protocols: Sequence[str], seeds: int) -> list[LabelSet]:
+  """All draws of protocols that the scene has the ground truth for.
+
+  seeds: draws of each, where the seed matters.
   """
-  names = scene.class_names if class_names is None else class_names
-  positive, negative = [], []
-  for (view, row, column), class_id in zip(
-      labels.pixels.tolist(), labels.class_ids.tolist(), strict=True):
-    x, y = full_resolution_xy(row, column, scene)
-    clicks = positive if class_id > 0 else negative
-    clicks.append(Click(scene.frames[view], x, y, abs(class_id)))
-  ids = np.unique(np.abs(labels.class_ids)).tolist()
-  return Clicks(classes={c: names.get(c, f"class {c}") for c in ids},
-                positive=tuple(positive), negative=tuple(negative))
+  sets = []
+  for protocol in protocols:
+    parsed = parse_protocol(protocol)
+    if parsed.target != "semantic" or scene.semantic is not None:
+      sets += [draw_label_set(scene, protocol, seed)
+               for seed in range(seeds if parsed.is_drawn else 1)]
+  return sets
+
+
+def _instance_names(scene: Scene, labels: Labels) -> dict[int, str]:
+  """Names of labelled instances, such as `chair 12`."""
+  if scene.semantic is None:
+    return {i: f"instance {i}" for i in labels.classes}
+  return {0: "void", **{i: f"{scene.class_names.get(c, f'class {c}')} {i}"
+                        for i, c in _classes_of_instances(scene, labels).items()}}
+
+
+def _classes_of_instances(scene: Scene, labels: Labels) -> dict[int, int]:
+  return instance_classes(labels.class_ids, scene.semantic[tuple(labels.pixels.T)])
 
 
 def score_row(*, method: str, field: str, pairs: str | None, protocol: str,

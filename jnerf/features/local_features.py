@@ -17,11 +17,14 @@ average and tell two patches of an average wall apart by their noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 
 import numpy as np
 from scipy import ndimage, sparse, spatial
 
 from jnerf.colors import oklab
+from jnerf.errors import InputError
+from jnerf.settings import setting
 from jnerf.structs import FeatureMaps
 
 _DARK = 0.15  # lightness below which chromaticity is mostly noise
@@ -31,6 +34,20 @@ _CODEBOOK = 256
 _NUM_PAIRS = 20_000
 _PAIR_SHARE, _PAIR_COSINE = 0.10, 0.5  # one pair in ten is above a half
 _MIN_BANDWIDTH = 0.02  # squared, relative to the mean squared distance
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalSettings:
+  """Of colour and texture statistics."""
+
+  scales: tuple = setting((1, 2, 4), "of the statistics, in feature cells")
+  stride: int = setting(4, "pixels per feature cell", at_least=1)
+
+  def check(self, section: str) -> None:
+    """Raises InputError where a scale is less than a cell."""
+    if not self.scales or min(self.scales) < 1:
+      raise InputError(f"{section}.scales={tuple(self.scales)}: must be one or more "
+                       "sizes of at least 1")
 
 
 def local_features(images: np.ndarray, *, stride: int = 4,

@@ -17,6 +17,7 @@ are imported where they are needed: this module loads without them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 import hashlib
 import json
 import math
@@ -27,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 from jnerf.errors import InputError
+from jnerf.settings import setting
 
 # `model_type` of config.json to what it is called.
 SUPPORTED = {"vit": "ViT and DINO", "dinov2": "DINOv2", "dinov2_with_registers":
@@ -36,6 +38,32 @@ _PROJECTIONS = {"query": ("q_proj", "query"), "key": ("k_proj", "key"),
                 "value": ("v_proj", "value")}  # by the name in transformers 5 and 4
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 _KEY = "features.vit"
+
+
+@dataclasses.dataclass(frozen=True)
+class VitSettings:
+  """Of a vision transformer; needs the extra `features`."""
+
+  model: str = setting("facebook/dino-vits8", "name on the hub, or a local folder")
+  revision: str = setting("", "of a model on the hub: branch, tag or commit; empty: main")
+  layer: int = setting(11, "block that is read, from 0; -1: the last", at_least=-1)
+  facet: str = setting("key", "what is read of it",
+                       choices=("key", "query", "value", "token"))
+  stride: int = setting(4, "pixels from patch to patch, which overlap; 0: patch size",
+                        at_least=0)
+  load_size: int = setting(360, "pixels of the shorter side; 0: the photograph's own",
+                           at_least=0)
+  pca: int = setting(0, "channels kept of all views' principal ones; 0: every one",
+                     at_least=0)
+  batch: int = setting(0, "photographs at once; 0: one on a CPU, eight on a GPU",
+                       at_least=0)
+  device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps")
+
+  def check(self, section: str) -> None:
+    """Raises InputError where no model is named."""
+    if not self.model:
+      raise InputError(f"{section}.model='': must name a model or its folder, as "
+                       "'facebook/dino-vits8' does")
 
 
 def model_name(model: str) -> str:

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jnerf.fields import encodings, hash_grid
-from jnerf.fields.outputs import FieldOutput
+from jnerf.fields.field import FieldOutput
 from jnerf.fields.spaces import Space
 
 

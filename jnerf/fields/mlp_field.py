@@ -12,8 +12,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jnerf.fields import encodings
+from jnerf.fields.field import FieldOutput
 from jnerf.fields.grid_field import directional_layer
-from jnerf.fields.outputs import FieldOutput
 from jnerf.fields.spaces import Space
 
 

@@ -7,34 +7,44 @@ are a nested dict with the two subtrees `field` and `sampler`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jnerf.fields import samplers
-from jnerf.fields.grid_field import GridField
-from jnerf.fields.mlp_field import MlpField
-from jnerf.fields.outputs import FieldOutput
+from jnerf.fields.field import RGB_KERNEL, FieldOutput
 from jnerf.fields.spaces import Space
 from jnerf.rendering import compositing
-from jnerf.structs import Rays, Rendering, Samples
+from jnerf.structs import Proposal, Rays, Rendering, Samples
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-  """A field and the sampler that places its samples; hashable, holds no arrays.
+  """A network and the sampler that places its samples: a `Field`.
 
-  field: module `points [N, S, 3], viewdirs [N, 3] -> FieldOutput`.
+  field: module `points [N, S, 3], viewdirs [N, 3] -> FieldOutput`, over `field.space`.
   sampler: module `rays, jitter -> Samples`.
+  losses: its own loss terms, `(name, Rendering -> scalar)` each.
   """
 
   field: nn.Module
   sampler: nn.Module
+  losses: tuple[tuple[str, Callable[[Rendering], Any]], ...] = ()
 
-  def init(self, key) -> dict:
-    """Fresh params; the key is consumed."""
+  closed_form_rows = RGB_KERNEL
+
+  @property
+  def space(self) -> Space:
+    """What the field covers."""
+    return self.field.space
+
+  def init(self, key, scene=None) -> dict:
+    """Fresh params, whatever the scene; the key is consumed."""
+    del scene
     field_key, sampler_key = jax.random.split(key)
     point = jnp.zeros((1, 3))
     direction = jnp.array([[0.0, 0.0, 1.0]])
@@ -57,39 +67,26 @@ class Model:
     weights = compositing.compositing_weights(output.sigma, samples.t)
     acc = jnp.sum(weights, axis=-1)
     rgb = compositing.composite(weights, nn.sigmoid(output.logits))
-    coarse_rgb = samples.coarse_rgb
-    if coarse_rgb is not None:
-      coarse_acc = jnp.sum(samples.proposals[0][1], axis=-1)
-      coarse_rgb = compositing.over_background(coarse_rgb, coarse_acc, background)
     return Rendering(
         rgb=compositing.over_background(rgb, acc, background), acc=acc,
         distance=compositing.mean_distance(weights, samples.t),
         distance_median=compositing.median_distance(weights, samples.t),
         t=samples.t, weights=weights, sigma=output.sigma, hidden=output.hidden,
-        logits=output.logits, proposals=samples.proposals, coarse_rgb=coarse_rgb)
+        logits=output.logits,
+        proposals=tuple(_over(p, background) for p in samples.proposals))
+
+  def regularizers(self, rendering: Rendering) -> dict:
+    """The terms of `losses` by name."""
+    return {name: loss(rendering) for name, loss in self.losses}
 
   def __call__(self, params, rays: Rays, background, jitter=None) -> Rendering:
     """Samples, then renders."""
     return self.render(params, rays, self.sample(params, rays, jitter), background)
 
 
-def grid_model(space: Space, *, num_levels, features_per_level, log2_table_size,
-               coarsest, finest, interpolation, density_width, color_width,
-               proposal_cells, proposal_samples, samples) -> Model:
-  """The fast model; arguments as in `GridField` and `GridSampler`."""
-  field = GridField(
-      space, num_levels, features_per_level, log2_table_size, coarsest, finest,
-      interpolation, density_width, color_width=color_width)
-  return Model(field, samplers.GridSampler(
-      space, proposal_cells, proposal_samples, samples))
-
-
-def mlp_model(space: Space, *, depth, width, skip, color_width, position_octaves,
-              direction_octaves, coarse_samples, fine_samples) -> Model:
-  """The paper's coarse and fine networks; arguments as in `MlpField`."""
-  def field(name):
-    return MlpField(space, depth, width, skip, color_width, position_octaves,
-                    direction_octaves, name=name)
-
-  return Model(field(None), samplers.CoarseSampler(
-      field("coarse"), space, coarse_samples, fine_samples))
+def _over(proposal: Proposal, background) -> Proposal:
+  """The proposal with its colour, where it has one, over the background."""
+  if proposal.rgb is None:
+    return proposal
+  return proposal.replace(rgb=compositing.over_background(
+      proposal.rgb, jnp.sum(proposal.weights, axis=-1), background))

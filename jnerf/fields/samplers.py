@@ -2,8 +2,8 @@
 
 A sampler is a module `rays, jitter -> Samples`, `jitter [N, 2]` in [-0.5, 0.5) for
 its two rounds, None for deterministic sampling. Both kinds first ask a cheap
-density where the surfaces are and then sample that histogram: `GridSampler` a
-small dense grid trained by the interlevel loss, `CoarseSampler` NeRF's coarse
+density where the surfaces are and then sample that histogram: `GridSampler` small
+dense grids trained by the interlevel loss, `CoarseSampler` NeRF's coarse
 network trained on the colours it renders by itself.
 """
 
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jnerf.fields import grid_field, hash_grid
 from jnerf.fields.spaces import Space
 from jnerf.rendering import compositing, distances
-from jnerf.structs import Rays, Samples
+from jnerf.structs import Proposal, Rays, Samples
 
 # Log-densities travel far (fog to wall: ten units), and a cell is seen by few rays:
 # stored small, they move fast under Adam, whose steps do not know their scale.
@@ -34,30 +34,40 @@ def _rounds(jitter):
 
 
 class GridSampler(nn.Module):
-  """Samples where a dense density grid sees something.
+  """Samples where dense density grids see something.
 
-  space: its unit cube is the grid's; cells: corners along each of its axes.
-  num_proposals: samples of the grid per ray; num_samples: S.
+  The first grid is sampled evenly, each further one where the one before sees something,
+  and the last one's histogram places the samples of the field.
+
+  space: its unit cube is the grids'.
+  levels: of each grid `(corners along each axis, samples on a ray)`, in order.
+  num_samples: S.
   """
 
   space: Space
-  cells: int = 64
-  num_proposals: int = 48
+  levels: tuple[tuple[int, int], ...] = ((64, 48),)
   num_samples: int = 24
 
   @nn.compact
   def __call__(self, rays: Rays, jitter=None) -> Samples:
     first, second = _rounds(jitter)
-    grid = self.param("density_grid", nn.initializers.zeros, (self.cells,) * 3)
     rays = self.space.clip(rays)
-    t = self.space.edges(rays, self.num_proposals, first)
+    t, proposals = None, []
+    for i, (cells, num) in enumerate(self.levels):
+      t = (self.space.edges(rays, num, first) if t is None else
+           distances.importance(t, proposals[-1].weights, num, first))
+      proposals.append(Proposal(t, self._weights(i, cells, rays, t)))
+    fine = distances.importance(t, proposals[-1].weights, self.num_samples, second)
+    return Samples(t=fine, proposals=tuple(proposals))
+
+  def _weights(self, level: int, cells: int, rays: Rays, t):
+    """`[N, S']` compositing weights of one grid at the edges `t [N, S' + 1]`."""
+    name = f"density_grid_{level}" if level else "density_grid"
+    grid = self.param(name, nn.initializers.zeros, (cells,) * 3)
     points = points_along(rays, t)
     raw = GRID_GAIN * hash_grid.interpolate_dense(
         grid, self.space.unit_cube(points).reshape(-1, 3)).reshape(points.shape[:2])
-    sigma = grid_field.density(raw, self.space.unit)
-    weights = compositing.compositing_weights(sigma, t)
-    fine = distances.importance(t, weights, self.num_samples, second)
-    return Samples(t=fine, proposals=((t, weights),))
+    return compositing.compositing_weights(grid_field.density(raw, self.space.unit), t)
 
 
 class CoarseSampler(nn.Module):
@@ -80,5 +90,6 @@ class CoarseSampler(nn.Module):
     weights = compositing.compositing_weights(output.sigma, t)
     fine = distances.importance(t, weights, self.num_fine + 1, second)
     union = jnp.sort(jnp.concatenate([t, fine[:, 1:-1]], axis=-1), axis=-1)
-    return Samples(t=jax.lax.stop_gradient(union), proposals=((t, weights),),
-                   coarse_rgb=compositing.composite(weights, nn.sigmoid(output.logits)))
+    rgb = compositing.composite(weights, nn.sigmoid(output.logits))
+    return Samples(t=jax.lax.stop_gradient(union),
+                   proposals=(Proposal(t, weights, rgb),))

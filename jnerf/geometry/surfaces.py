@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnerf.geometry import cameras
+from jnerf.host_arrays import unit_rows
 
 
 def cells_as_pixels(intrinsics: np.ndarray, size: tuple[int, int],
@@ -47,8 +48,7 @@ def normals_of_points(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
   that side counts that is nearer, so that normals keep to their side of an edge.
   """
   right, down = (_smaller_step(points, axis) for axis in (1, 0))
-  normals = np.cross(right, down)
-  normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+  normals = unit_rows(np.cross(right, down))
   away = np.sum(normals * (points - centre), axis=-1, keepdims=True) > 0
   return np.where(away, -normals, normals)
 

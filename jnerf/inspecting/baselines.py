@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from jnerf.geometry import cameras
 from jnerf.geometry.poses import focus_point
+from jnerf.host_arrays import unit_rows
 from jnerf.inspecting.visibility import DEPTH_TOLERANCE, project_into
 from jnerf.structs import Scene
 
@@ -125,7 +126,7 @@ def _seen_from_elsewhere(scene: Scene, points: np.ndarray, owner: np.ndarray):
   the point, between its owner and the other views that see it.
   """
   centres = scene.cam_to_world[:, :3, 3]
-  to_owner = _unit(centres[owner] - points)
+  to_owner = unit_rows(centres[owner] - points)
   count = np.zeros(len(points), np.int64)
   widest, narrowest = np.full(len(points), np.inf), np.full(len(points), -np.inf)
   for view in scene.train:
@@ -138,7 +139,7 @@ def _seen_from_elsewhere(scene: Scene, points: np.ndarray, owner: np.ndarray):
       measured = scene.depth[view][row, column]
       sees &= (measured == 0) | (np.abs(measured - z) < DEPTH_TOLERANCE * z)
     count += sees
-    cosine = np.einsum("mi,mi->m", to_owner, _unit(centres[None, view] - points))
+    cosine = np.einsum("mi,mi->m", to_owner, unit_rows(centres[None, view] - points))
     widest = np.where(sees, np.minimum(widest, cosine), widest)
     narrowest = np.where(sees, np.maximum(narrowest, cosine), narrowest)
   return count, widest, narrowest
@@ -160,7 +161,3 @@ def _median_degrees(cosines: np.ndarray) -> float | None:
   if not len(cosines):
     return None
   return float(np.degrees(np.arccos(np.clip(np.median(cosines), -1, 1))))
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-  return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -14,6 +14,7 @@ cosine kernel.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -24,8 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jnerf.labeling.assignment import Assignment, Classifier
 from jnerf.labeling.seeds import class_membership
+from jnerf.settings import setting
 from jnerf.shaping.pairs import unit_rows
+from jnerf.structs import Entities
 from jnerf.training.loop import finite_logs, scan_steps
 
 BATCH = 256
@@ -45,12 +49,38 @@ class Aggregator(nn.Module):
     return nn.Dense(self.num_classes)(x)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MlpAggregator(Assignment):
+  """The method; its settings are those of `label.mlp`."""
+
+  width: int = setting(128, "units of the hidden layer", at_least=1)
+  steps: int = setting(500, "of training", at_least=1)
+  learning_rate: float = setting(3e-3, "first rate of its schedule", above=0)
+  seed: int = 0
+
+  def fit(self, entities: Entities, labels, class_ids) -> AggregatorState:
+    return fit_aggregator(entities.J, labels, class_ids, width=self.width,
+                          steps=self.steps, learning_rate=self.learning_rate,
+                          seed=self.seed)
+
+  @property
+  def tells_probabilities(self) -> bool:
+    return True
+
+
 @struct.dataclass
-class AggregatorState:
+class AggregatorState(Classifier):
   """A trained network: itself and its params."""
 
   network: Aggregator = struct.field(pytree_node=False)
   params: Any
+
+  def scores(self, entities: Entities):
+    """Log-probabilities."""
+    return log_probabilities(self, entities.J)
+
+  def probabilities(self, entities: Entities):
+    return jnp.exp(self.scores(entities))
 
 
 def fit_aggregator(J, labels, class_ids, *, width: int, steps: int,

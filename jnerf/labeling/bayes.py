@@ -35,15 +35,18 @@ prediction: `softmax(mean / (NOISE * (1 + x' A^-1 x)))`.
 
 from __future__ import annotations
 
+import dataclasses
+
 from flax import struct
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
 import numpy as np
 
+from jnerf.labeling.assignment import Assignment, Classifier, Ridge
 from jnerf.labeling.response import PRECISION, unit_response
 from jnerf.shaping.pairs import unit_rows
-from jnerf.structs import Array
+from jnerf.structs import Array, Entities
 
 # Variance of a score around its target. A constant: with one click per class it
 # cannot be estimated, and from a whole labelled frame the estimate is far too
@@ -56,9 +59,27 @@ NOISE = 0.05
 PADDED = 64  # labels are filled up to a multiple of it
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BayesClassifier(Ridge, Assignment):
+  """The method; balance: 1 weighs pixels alike, 0 classes alike."""
+
+  balance: float = 0.5
+
+  def fit(self, entities: Entities, labels, class_ids) -> BayesState:
+    return fit_bayes(entities.J, labels, class_ids, ridge=self.ridge,
+                     balance=self.balance)
+
+  @property
+  def tells_probabilities(self) -> bool:
+    return True
+
+
 @struct.dataclass
-class BayesState:
+class BayesState(Classifier):
   """Posterior over the classes' weights.
+
+  A ray's probabilities are its mean scores in one softmax, so the best class is
+  the same; they need the variance, which costs a P x P solve per ray.
 
   factor: `[P + 1, P + 1]` lower Cholesky factor of A.
   weights: `[P + 1, K]` posterior means.
@@ -68,6 +89,12 @@ class BayesState:
   factor: Array
   weights: Array
   ridge: Array
+
+  def scores(self, entities: Entities):
+    return mean_scores(self, entities.J)
+
+  def probabilities(self, entities: Entities):
+    return class_probabilities(self, entities.J)
 
 
 def extend(J):
@@ -118,15 +145,24 @@ def fit_bayes(J, labels, class_ids, *, ridge: float, balance: float = 0.5,
   for k, class_id in enumerate(np.asarray(class_ids)):
     rows = np.flatnonzero(labels == -class_id)
     if len(rows):
-      state = _deny(state, k, jnp.asarray(J[rows]), len(rows) ** (balance - 1))
+      label_weights = np.full(len(rows), len(rows) ** (balance - 1), J.dtype)
+      more = (0, -len(rows) % PADDED)
+      state = _deny(state, k, np.pad(J[rows], (more, (0, 0))),
+                    np.pad(label_weights, more))
   return state
 
 
-def _deny(state: BayesState, k: int, J, label_weight: float) -> BayesState:
-  """The posterior given that the pixels with gradients `J [n, P]` are not class k."""
-  x = extend(J)
+@jax.jit
+def _deny(state: BayesState, k, J, label_weights) -> BayesState:
+  """The posterior given that the pixels with gradients `J [n, P]` are not class k.
+
+  label_weights: `[n]`; rows of no weight say nothing.
+  """
+  used = label_weights > 0
+  x = jnp.where(used[:, None], extend(J), 0)
   solved = cho_solve((state.factor, True), x.T)
-  gram = jnp.matmul(x, solved, precision=PRECISION) + jnp.eye(len(x)) / label_weight
+  gram = (jnp.matmul(x, solved, precision=PRECISION)
+          + jnp.diag(1 / jnp.where(used, label_weights, 1)))
   score = jnp.matmul(x, state.weights[:, k], precision=PRECISION)
   missing = jnp.linalg.solve(gram, -1 / state.weights.shape[1] - score)
   change = jnp.matmul(solved, missing, precision=PRECISION)

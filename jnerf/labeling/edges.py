@@ -24,11 +24,41 @@ nearest neighbours from a labelled frame. Three passes take more from small obje
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 
 import jax
 import jax.numpy as jnp
+
+from jnerf.errors import InputError
+from jnerf.settings import setting
+
+MAX_PASSES = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class EdgeSettings:
+  """How labels follow what a view shows; hashable."""
+
+  edge_passes: int = setting(2, "labels follow what the view shows, as far as 2^passes - "
+                             "1 pixels; 0 leaves them", at_least=0)
+  edge_color_scale: float = setting(0.1, "of RGB in [0, 1]: what ends a label", above=0)
+  edge_depth_scale: float = setting(0.03, "what ends a label, as a share of the distance",
+                                    above=0)
+
+  def check(self, section: str) -> None:
+    """Raises InputError where labels would be smeared over the view."""
+    if self.edge_passes > MAX_PASSES:
+      raise InputError(f"{section}.edge_passes={self.edge_passes}: must be at most "
+                       f"{MAX_PASSES}, which reach {2**MAX_PASSES - 1} pixels")
+
+  @property
+  def arguments(self) -> dict[str, float]:
+    """Keyword arguments of `snap_to_edges` and `average_alike`."""
+    return {"passes": self.edge_passes, "color_scale": self.edge_color_scale,
+            "depth_scale": self.edge_depth_scale}
+
 
 TEMPERATURE = 0.2  # of votes, in standard deviations of a view's scores
 SAMPLED = 4  # of its rows and columns, every which one tells that deviation

@@ -9,47 +9,65 @@ from __future__ import annotations
 
 import dataclasses
 
+from flax import struct
 import jax
 import jax.numpy as jnp
 
+from jnerf.errors import InputError
 from jnerf.labeling import seeds as seeds_lib
 from jnerf.labeling.adaptive import adaptive_seeds
+from jnerf.labeling.assignment import Assignment, Classifier, PositionScale
 from jnerf.labeling.response import finite_response, linear_response, response_3d
 from jnerf.labeling.seeds import Seeds
+from jnerf.settings import setting
 from jnerf.shaping.pairs import gaussian_kernel
 from jnerf.structs import Entities
 
 
-@dataclasses.dataclass(frozen=True)
-class PaperRecipe:
-  """What is nudged, how far, and whose response counts.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PaperRecipe(PositionScale, Assignment):
+  """What is nudged, how far, and whose response counts: the largest normalised one.
 
-  step: length of the nudge; the directions have unit length (the paper's code
-    takes the mean gradient as it is, whose length its loss keeps near 1).
-  finite: exact change of the colours, needs the samples and gradients of the rgb
-    kernel; otherwise `|J . v| * step`, its limit for small steps.
-  directions: a kind of `seeds.REDUCTIONS`; num_centres: of `k_means`, a class.
-  response: `2d`, the change of a pixel's colour, or `3d`, the change at every
-    sample, composited; 3d needs what `finite` needs.
-  position_scale: metres, > 0: the response to a labelled pixel fades with the
-    distance from it; needs directions that are pixels, `mean_response`.
+  paper_step: the directions have unit length (the paper's code takes the mean gradient
+    as it is, whose length its loss keeps near 1).
+  position_scale: the response to a labelled pixel fades with the distance from it; needs
+    directions that are pixels, `mean_response`.
+  nudges_rgb: exact change of the colours, needs the samples and gradients of the rgb
+    kernel; otherwise `|J . v| * step`, its limit for small steps. `3d` needs the same.
   seed: of random choices in k-means and in adaptive selection.
   """
 
-  step: float
-  finite: bool = True
-  directions: str = "mean_gradient"
-  num_centres: int = 4
-  response: str = "2d"
-  position_scale: float = 0.0
+  paper_step: float = setting(0.1, "t of the paper's finite nudge", above=0)
+  directions: str = setting("mean_gradient", "what the paper's nudge follows",
+                            choices=tuple(seeds_lib.REDUCTIONS))
+  num_centres: int = setting(4, "of k_means, per class", at_least=1)
+  response: str = setting("2d", "the nudge's effect on pixels, or on every sample",
+                          choices=("2d", "3d"))
+  nudges_rgb: bool = True
   seed: int = 0
+
+  def check(self, section: str) -> None:
+    """Raises InputError where directions lie nowhere that should fade with distance."""
+    if self.position_scale and self.directions != "mean_response":
+      raise InputError(f"{section}.directions={self.directions!r}: must be mean_response "
+                       f"with {section}.position_scale, since other directions lie "
+                       "nowhere")
 
   @property
   def needs_samples(self) -> bool:
-    """Whether `responses` reads what was computed at the rays' samples."""
-    return self.finite or self.response == "3d"
+    return self.nudges_rgb or self.response == "3d"
 
-  def fit(self, entities: Entities, labels, class_ids) -> Seeds:
+  @property
+  def finishes(self) -> bool:
+    return True
+
+  def finish(self, scores):
+    return normalize_view(scores)
+
+  def fit(self, entities: Entities, labels, class_ids) -> PaperClassifier:
+    return PaperClassifier(self._seeds(entities, labels, class_ids), self)
+
+  def _seeds(self, entities: Entities, labels, class_ids) -> Seeds:
     """The seeds of M labelled entities."""
     J = entities.J
     if self.directions == "mean_response":
@@ -63,30 +81,39 @@ class PaperRecipe:
       V = seeds_lib.mean_gradient_seeds(J, labels, class_ids)
     return seeds_lib.one_per_class(V, labels, class_ids)
 
-  def scores(self, seeds: Seeds, entities: Entities):
+
+@struct.dataclass
+class PaperClassifier(Classifier):
+  """The seeds of every class, and how they are nudged along."""
+
+  seeds: Seeds
+  recipe: PaperRecipe = struct.field(pytree_node=False)
+
+  def scores(self, entities: Entities):
     """Response of N entities to K classes, `[N, K]`; 0 for a class without seeds."""
+    seeds, recipe = self.seeds, self.recipe
     responses = self._responses(seeds.columns, entities)
-    if self.position_scale:
+    if recipe.position_scale:
       responses = responses * gaussian_kernel(
-          entities.points, seeds.points.reshape(-1, 3), self.position_scale)
+          entities.points, seeds.points.reshape(-1, 3), recipe.position_scale)
     mask = seeds.mask[None]
     responses = jnp.where(mask, responses.reshape(-1, *seeds.mask.shape), 0)
-    if seeds_lib.REDUCTIONS[self.directions] == "max":
+    if seeds_lib.REDUCTIONS[recipe.directions] == "max":
       return jnp.max(responses, axis=2)
     return jnp.sum(responses, axis=2) / jnp.maximum(jnp.sum(mask, axis=2), 1)
 
   def _responses(self, V, entities: Entities):
     """Response of N entities to every direction, `[N, K * m]`, not negative."""
-    rendering = entities.rendering
+    rendering, step = entities.rendering, self.recipe.paper_step
     # A ray takes memory for every direction: few rays at once where those are many.
     batch_size = max(min(1024, 2**16 // V.shape[1]), 1)
-    if self.response == "3d":
-      return response_3d(rendering.weights, rendering.hidden, V, step=self.step,
+    if self.recipe.response == "3d":
+      return response_3d(rendering.weights, rendering.hidden, V, step=step,
                          batch_size=batch_size)
-    if self.finite:
+    if self.recipe.nudges_rgb:
       return finite_response(rendering.weights, rendering.hidden, rendering.logits, V,
-                             step=self.step, batch_size=batch_size)
-    return jnp.abs(linear_response(entities.J, V)) * self.step
+                             step=step, batch_size=batch_size)
+    return jnp.abs(linear_response(entities.J, V)) * step
 
 
 @jax.jit

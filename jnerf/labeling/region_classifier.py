@@ -23,7 +23,7 @@ its primal form over gradients alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
 import functools
 
 from flax import struct
@@ -32,11 +32,15 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
-from jnerf.labeling.assignment import Assignment
+from jnerf.fields.spaces import Space
+from jnerf.host_arrays import unit_rows
+from jnerf.labeling.assignment import Assignment, Classifier, Ridge
 from jnerf.labeling.bayes import PADDED
 from jnerf.labeling.response import PRECISION, unit_response
+from jnerf.settings import setting
 from jnerf.shaping.regions import region_at
-from jnerf.structs import Array
+from jnerf.shaping.scene_regions import SceneRegions
+from jnerf.structs import Array, Entities
 
 # Of scores in the softmax that classes' areas are estimated with, in units of their own
 # standard deviation, which grows with the number of clicks.
@@ -49,21 +53,74 @@ NUM_ROUNDS = 10  # of estimating classes' areas from scores and scores from area
 NOISE = 0.03
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RegionClassifier(Ridge, Assignment):
+  """The method, over the regions of one scene; see the module's docstring.
+
+  regions: of the scene; balance: see `bayes`.
+  """
+
+  area_prior: float = setting(1.0, "of regions: power of a class's area in its prior; 0: "
+                              "none", at_least=0)
+  gradient_weight: float = setting(0.5, "of regions: gradients beside the walk over "
+                                   "surfaces", at_least=0)
+  regions: SceneRegions
+  balance: float = 0.5
+
+  @property
+  def tells_probabilities(self) -> bool:
+    return True
+
+  @property
+  def adapts(self) -> bool:
+    return self.area_prior > 0
+
+  def fit(self, entities: Entities, labels, class_ids) -> RegionState:
+    num, scene = len(labels), self.regions
+    # Filled up: every other number of labels would be compiled anew.
+    points = np.pad(entities.points, ((0, -num % PADDED), (0, 0)))
+    numbers = np.asarray(_regions_of(scene.space, scene.grid, points))[:num]
+    merged = _merge(numbers, np.asarray(entities.J), np.asarray(labels))
+    return RegionState(
+        grid=scene.grid, space=scene.space,
+        **_posterior(merged, np.asarray(class_ids), scene.kernel, self.ridge,
+                     self.gradient_weight, self.balance))
+
+  def adapt(self, classifier: RegionState, unlabelled: Entities) -> RegionState:
+    if not self.adapts:
+      return classifier
+    return _with_area_prior(classifier, unlabelled, self.area_prior)
+
+
 @struct.dataclass
-class RegionState:
+class RegionState(Classifier):
   """Posterior of K classes over R regions and gradients of P parameters.
 
+  grid: `[n, n, n]` region of every cell; space: whose unit cube it divides.
   table: `[R, K]` mean scores of the regions; weights: `[P, K]` of unit gradients.
   bias: `[K]`; spread: `[R]` scale of the scores in the softmax.
   label_shares: `[K]` how much of all labels is of each class, more than 0. Those within
     one region say nearly the same, and count as `their number ** balance`.
   """
 
+  grid: Array
   table: Array
   weights: Array
   bias: Array
   spread: Array
   label_shares: Array
+  space: Space = struct.field(pytree_node=False)
+
+  def scores(self, entities: Entities):
+    of_regions = self.table[self._regions(entities)]
+    return of_regions + self.bias[None] + unit_response(entities.J, self.weights)
+
+  def probabilities(self, entities: Entities):
+    spread = self.spread[self._regions(entities)]
+    return jax.nn.softmax(self.scores(entities) / spread[:, None], axis=-1)
+
+  def _regions(self, entities: Entities):
+    return region_at(self.grid, self.space.unit_cube(entities.points))
 
 
 @struct.dataclass
@@ -77,43 +134,15 @@ class _Observations:
   counts: np.ndarray
 
 
-def region_classifier(grid, unit_cube: Callable, kernel: np.ndarray, *, ridge: float,
-                      gradient_weight: float, area_prior: float = 0.0,
-                      balance: float = 0.5) -> Assignment:
-  """The method; arguments as in the module's docstring.
+@functools.partial(jax.jit, static_argnums=0)
+def _regions_of(space: Space, grid, points):
+  return region_at(grid, space.unit_cube(points))
 
-  grid: `[n, n, n]` region of every cell; unit_cube: of the space that it divides.
-  kernel: `[R, R]`, on the host.
-  ridge: noise variance over prior variance; balance: see `bayes`.
-  area_prior: power of the classes' areas in their prior: 0 all alike, 1 as they are.
-  """
-  grid = jnp.asarray(grid)
-  regions_of = jax.jit(lambda points: region_at(grid, unit_cube(points)))
 
-  def fit(entities, labels, class_ids):
-    num = len(labels)
-    # Filled up: every other number of labels would be compiled anew.
-    points = np.pad(entities.points, ((0, -num % PADDED), (0, 0)))
-    seen = _merge(np.asarray(regions_of(points))[:num], np.asarray(entities.J),
-                  np.asarray(labels))
-    return _posterior(seen, np.asarray(class_ids), kernel, ridge, gradient_weight,
-                      balance)
-
-  @jax.jit
-  def adapt(state, unlabelled):
-    prior = log_area_prior(scores(state, unlabelled), state.label_shares, area_prior)
-    return state.replace(bias=state.bias + prior)
-
-  def scores(state, entities):
-    of_regions = state.table[region_at(grid, unit_cube(entities.points))]
-    return of_regions + state.bias[None] + unit_response(entities.J, state.weights)
-
-  def probabilities(state, entities):
-    spread = state.spread[region_at(grid, unit_cube(entities.points))]
-    return jax.nn.softmax(scores(state, entities) / spread[:, None], axis=-1)
-
-  return Assignment(fit, scores, probabilities,
-                    adapt=adapt if area_prior else None)
+@jax.jit
+def _with_area_prior(classifier: RegionState, unlabelled: Entities, power):
+  prior = log_area_prior(classifier.scores(unlabelled), classifier.label_shares, power)
+  return classifier.replace(bias=classifier.bias + prior)
 
 
 def log_area_prior(scores, label_shares, power: float = 1.0):
@@ -142,15 +171,14 @@ def _merge(region, J, labels) -> _Observations:
   keys = np.stack([region, labels], axis=1)
   unique, member, counts = np.unique(keys, axis=0, return_inverse=True,
                                      return_counts=True)
-  unit = J / np.maximum(np.linalg.norm(J, axis=1, keepdims=True), 1e-12)
   one = np.ones(len(J)), (member.reshape(-1), np.arange(len(J)))
-  sums = sparse.csr_matrix(one, shape=(len(unique), len(J))) @ unit
-  rows = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-  return _Observations(unique[:, 0], rows, unique[:, 1], counts)
+  sums = sparse.csr_matrix(one, shape=(len(unique), len(J))) @ unit_rows(J)
+  return _Observations(unique[:, 0], unit_rows(sums), unique[:, 1], counts)
 
 
 def _posterior(seen: _Observations, class_ids, kernel, ridge, gradient_weight,
-               balance) -> RegionState:
+               balance) -> dict[str, Array]:
+  """All of a `RegionState` that labels decide."""
   per_class = np.array([np.sum(seen.counts[seen.labels == c]) for c in class_ids])
   share = dict(zip(class_ids.tolist(), np.maximum(per_class, 1) ** (balance - 1.0)))
   positive = np.isin(seen.labels, class_ids)
@@ -182,9 +210,9 @@ def _posterior(seen: _Observations, class_ids, kernel, ridge, gradient_weight,
           (kernel[seen.region], ((0, more), (0, 0))), (seen.J, ((0, more), (0, 0))),
           (alpha, ((0, more), (0, 0))), (whiten, (0, more)))),
       jnp.asarray(np.diagonal(kernel), jnp.float32))
-  return RegionState(table, gradient_weight * weights, gradient_weight * bias,
-                     NOISE * (1 + variance),
-                     jnp.asarray((counted / counted.sum()).astype(np.float32)))
+  return {"table": table, "weights": gradient_weight * weights,
+          "bias": gradient_weight * bias, "spread": NOISE * (1 + variance),
+          "label_shares": jnp.asarray((counted / counted.sum()).astype(np.float32))}
 
 
 def _whitening(seen: _Observations, positive, kernel, ridge) -> np.ndarray:

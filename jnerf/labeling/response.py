@@ -98,3 +98,8 @@ def response_3d(weights, hidden, V, *, step: float, batch_size: int = 1024):
     return jnp.matmul(ray_weights, moves, precision=PRECISION)
 
   return jax.lax.map(ray_response, (weights, hidden), batch_size=batch_size)
+
+
+def response_map(J, direction) -> jax.Array:
+  """|cosine| `[N]` of gradients with one direction `[P]`: what answers to a click."""
+  return jnp.abs(cosine_response(jnp.asarray(J), jnp.asarray(direction)[:, None]))[:, 0]

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
+from jnerf.host_arrays import evenly_spread
 from jnerf.labeling.response import PRECISION
 from jnerf.shaping.pairs import unit_rows
 from jnerf.structs import Array, Entities
@@ -33,6 +34,7 @@ from jnerf.structs import Array, Entities
 REDUCTIONS = {"mean_gradient": "mean", "mean_response": "mean", "k_means": "max",
               "adaptive": "mean"}
 MAX_LABELS = 512  # gradients kept over all classes where each is a direction
+PADDED = 4  # such directions of a class are filled up to a multiple, for fewer compiles
 
 
 @struct.dataclass
@@ -95,8 +97,8 @@ def every_gradient(entities: Entities, labels, class_ids,
     that a fully labelled frame costs no more than this.
   """
   labels, per_class = np.asarray(labels), max(limit // len(class_ids), 1)
-  rows = [_strided(np.flatnonzero(labels == c), per_class) for c in class_ids]
-  mask = _ragged_mask(rows)
+  rows = [evenly_spread(np.flatnonzero(labels == c), per_class) for c in class_ids]
+  mask = _ragged_mask(rows, PADDED)
   index = np.zeros(mask.shape, np.int64)
   index[mask] = np.concatenate(rows)
   points = None if entities.points is None else jnp.asarray(entities.points[index])
@@ -129,14 +131,8 @@ def _centres(rows: np.ndarray, num: int, seed) -> np.ndarray:
     return kmeans2(rows, num, minit="++", seed=np.random.default_rng(seed))[0]
 
 
-def _ragged_mask(rows) -> np.ndarray:
-  """`[K, m]` bool: which places K lists of up to m (at least 1) entries fill."""
+def _ragged_mask(rows, multiple: int = 1) -> np.ndarray:
+  """`[K, m]` bool: which places K lists of up to m entries fill; m a multiple, not 0."""
   counts = np.array([len(row) for row in rows])
-  return np.arange(max(counts.max(), 1)) < counts[:, None]
-
-
-def _strided(indices, limit: int):
-  """At most `limit` of `indices`, evenly spread over their order."""
-  if len(indices) <= limit:
-    return indices
-  return indices[np.linspace(0, len(indices) - 1, limit).astype(np.int64)]
+  width = max(-(-counts.max() // multiple), 1) * multiple
+  return np.arange(width) < counts[:, None]

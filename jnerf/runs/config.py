@@ -1,234 +1,223 @@
-"""Every setting of jnerf with its default.
+"""The config: all settings of jnerf, composed of the groups beside the code.
 
-An experiment file overlays this (`config = default_config(); config.fit.steps =
-500`), so an unknown key or a value of another type fails at once. `config`
-itself reaches `jnerf.main`, the stages, the training loop and the scene loader
-only; everything below takes explicit keyword arguments.
+A section of the config is one group of settings or several (`SECTIONS`); each group is a
+frozen dataclass where its settings are used (`jnerf.settings`), so that a setting is
+written once. An experiment file overlays the default (`config = default_config();
+config.fit.steps = 500`); an unknown key or a value of another type fails at once.
+
+`ConfigDict` ends here: everything below takes groups, or plain arguments.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+import copy
+import dataclasses
+import difflib
+from typing import Any
 
 from ml_collections import ConfigDict, config_dict
+
+from jnerf.errors import InputError
+from jnerf.evaluating.protocols import parse_protocol
+from jnerf.features.feature_choice import FeatureSettings
+from jnerf.features.local_features import LocalSettings
+from jnerf.features.vit_features import VitSettings
+from jnerf.fields.field import RGB_KERNEL
+from jnerf.fields.kinds import FIELDS, FieldSettings
+from jnerf.labeling.edges import EdgeSettings
+from jnerf.labeling.methods import METHODS, make_method
+from jnerf.runs.run_settings import (
+  FitSettings,
+  InspectSettings,
+  LabelSettings,
+  RenderSettings,
+  RunSettings,
+  RuntimeSettings,
+)
+from jnerf.scenes.load import SceneSettings
+from jnerf.scenes.room.room import RoomSettings
+from jnerf.settings import check_value, fields_of
+from jnerf.shaping.contrast import Contrast
+from jnerf.shaping.pair_data import PairSource
+from jnerf.shaping.pairs import PairRule
+from jnerf.shaping.rows import RowKind
+from jnerf.shaping.scene_regions import RegionSettings
+from jnerf.training.objective import Objective
+from jnerf.training.state import Schedule
+
+# Section to its groups; a group with other defaults than its own is given as an instance.
+SECTIONS: dict[str, tuple] = {
+    "": (RunSettings,),
+    "scene": (SceneSettings,),
+    "scene.room": (RoomSettings,),
+    "field": (FieldSettings,),
+    **{f"field.{name}": (kind.settings,) for name, kind in FIELDS.items()},
+    "fit": (Schedule, Objective, FitSettings),
+    "features": (FeatureSettings,),
+    "features.local": (LocalSettings,),
+    "features.vit": (VitSettings,),
+    "regions": (RegionSettings,),
+    "shape": (Schedule(steps=400, warmup_steps=20), RowKind, Contrast, PairRule,
+              PairSource),
+    "label": (LabelSettings, EdgeSettings,
+              *(kind for name, kind in METHODS.items() if name != "mlp")),
+    "label.mlp": (METHODS["mlp"],),
+    "render": (RenderSettings,),
+    "inspect": (InspectSettings,),
+    "runtime": (RuntimeSettings,),
+}
+
+
+MANY = 5  # times as many device calls as asked for would cost the user's time
+
+
+def setting_fields() -> Iterator[tuple[str, dataclasses.Field, Any]]:
+  """`(key, field, default)` of every setting, section by section."""
+  for section, groups in SECTIONS.items():
+    listed = set()
+    for group in groups:
+      for field in fields_of(group):
+        if field.name not in listed:  # several methods may share one
+          listed.add(field.name)
+          default = field.default if isinstance(group, type) else getattr(
+              group, field.name)
+          yield f"{section}.{field.name}".lstrip("."), field, default
 
 
 def default_config() -> ConfigDict:
   """All keys, with defaults that suit an indoor capture on a laptop CPU."""
   config = ConfigDict()
-  config.seed = 0
-  config.scene = _scene()
-  config.field = _field()
-  config.fit = _fit()
-  config.features = _features()
-  config.regions = _regions()
-  config.shape = _shape()
-  config.label = _label()
-  config.render = _render()
-  config.inspect = _inspect()
-  config.runtime = _runtime()
-  config.lock()
+  for key, _, default in setting_fields():
+    *sections, name = key.split(".")
+    section = config
+    for part in sections:
+      if part not in section:
+        section[part] = ConfigDict()
+      section = section[part]
+    section[name] = config_dict.placeholder(str) if default is None else default
+  return config.lock()
+
+
+def settings_of(config: ConfigDict, group: type, section: str, **others) -> Any:
+  """The group of that class as a section of the config has it.
+
+  others: fields of it that are no settings.
+  """
+  values = config[section] if section else config
+  return group(**{field.name: values[field.name] for field in fields_of(group)}, **others)
+
+
+def configured(section: str, groups: Sequence, settings: Mapping[str, Any],
+               config: ConfigDict | None = None) -> ConfigDict:
+  """The default config, or `config`, with other settings; for calls from Python.
+
+  section: in which `settings` are looked up, unless their names are whole keys such as
+    `field.kind`.
+  groups: instances of groups; one that several sections have goes to this one.
+
+  Raises InputError for a setting that there is not, or of another type.
+  """
+  config = copy.deepcopy(config) if config is not None else default_config()
+  values = {}
+  for group in groups:
+    place = _section_of_group(type(group), section)
+    values |= {f"{place}.{field.name}": getattr(group, field.name)
+               for field in fields_of(group)}
+    for name, kind in FIELDS.items():
+      if kind.settings is type(group):
+        values["field.kind"] = name
+  known = {key for key, _, _ in setting_fields()}
+  for name, value in settings.items():
+    key = name if name in known else f"{section}.{name}"
+    if key not in known:
+      own = [key.split(".")[-1] for key in known if key.startswith(f"{section}.")]
+      close = difflib.get_close_matches(name, own, n=1)
+      hint = f"did you mean {close[0]}?" if close else "see docs/settings.md"
+      raise InputError(f"{name}: unknown setting of {section}; {hint}")
+    values[key] = value
+  for key, value in values.items():
+    try:
+      config.update_from_flattened_dict({key: value})
+    except (TypeError, ValueError) as error:
+      raise InputError(f"{key}={value!r}: must be of the kind "
+                       f"{type(config[key]).__name__}") from error
   return config
 
 
-def _scene() -> ConfigDict:
-  scene = ConfigDict()
-  # auto | room | replica | nerfstudio | blender | colmap | llff | scannet | nice_slam
-  scene.format = "auto"
-  scene.path = ""  # folder of the capture; unused by the procedural room
-  scene.width = 0  # working width in pixels; 0 keeps the files' own
-  scene.max_pixels = 0  # without a width: halve until V*H*W is below; 0 = never
-  scene.train_every = 0  # 0: info.json, else the rule of the format
-  scene.train_offset = 0
-  scene.test_every = 0
-  scene.test_offset = 0
-  scene.hfov = 90.0  # degrees; where the capture brings no intrinsics
-  scene.near = 0.0  # 0: from depth, else from the cameras
-  scene.far = 0.0
-  scene.unbounded = "auto"  # yes | no; auto: photographs whose box nobody gives
-  scene.ndc = "auto"  # yes | no; auto: mlp field, unbounded, cameras face one way
-  scene.strict = False  # whether a frame without its image is an error
-  scene.bounds = ()  # xmin, ymin, zmin, xmax, ymax, zmax; () = as near and far
-  scene.room = ConfigDict()  # the procedural room
-  scene.room.seed = 0
-  scene.room.width = 160
-  scene.room.height = 120
-  scene.room.num_train = 96
-  scene.room.num_test = 24
-  return scene
+def _section_of_group(group: type, preferred: str) -> str:
+  for section in (preferred, *SECTIONS):
+    if any(group in (kind, type(kind)) for kind in SECTIONS[section]):
+      return section
+  raise InputError(f"{group.__name__} is no group of settings; see docs/settings.md")
 
 
-def _field() -> ConfigDict:
-  field = ConfigDict()
-  field.kind = "grid"  # grid | mlp (the paper's)
-  field.grid = ConfigDict()
-  field.grid.num_levels = 8
-  field.grid.features_per_level = 4
-  field.grid.log2_table_size = 16
-  field.grid.coarsest = 16  # cells along the longest side of the bounds
-  field.grid.finest = 512
-  field.grid.interpolation = "tetrahedral"  # tetrahedral | trilinear
-  field.grid.density_width = 64
-  field.grid.color_width = 128  # H, the width that feeds the `rgb` layer
-  field.grid.proposal_cells = 64  # the density grid that places samples
-  field.grid.proposal_samples = 48
-  field.grid.samples = 24
-  field.mlp = ConfigDict()
-  field.mlp.depth = 8
-  field.mlp.width = 256
-  field.mlp.skip = 4
-  field.mlp.color_width = 128
-  field.mlp.position_octaves = 10
-  field.mlp.direction_octaves = 4
-  field.mlp.coarse_samples = 64
-  field.mlp.fine_samples = 128
-  return field
+def method_settings(config: ConfigDict) -> dict[str, Any]:
+  """The settings of all labelling methods, flat."""
+  return {**config.label, **config.label.mlp}
 
 
-def _fit() -> ConfigDict:
-  fit = ConfigDict()
-  fit.steps = 1500
-  fit.num_rays = 1024
-  fit.learning_rate = 1e-2
-  fit.final_learning_rate = 5e-4
-  fit.warmup_steps = 50
-  fit.background = "random"  # random | black | white | grey
-  fit.interlevel_weight = 1.0
-  # Small: it draws weights together before views agree on where, nearer than they
-  # should be (office_0: depth off by 6.3 cm at 1e-3, by 54 cm at 1e-2, by 3.7 cm now).
-  fit.distortion_weight = 1e-4
-  fit.depth_weight = 0.0  # > 0: a sensor's depth supervises, where there is any
-  fit.max_grad_norm = 0.0  # 0: no clipping
-  return fit
+def row_kind(config: ConfigDict) -> RowKind:
+  """Which rows are shaped, and compared by labels."""
+  return settings_of(config, RowKind, "shape")
 
 
-def _features() -> ConfigDict:
-  features = ConfigDict()
-  features.kind = "auto"  # auto | local | precomputed | vit; auto: files, else local
-  features.path = ""  # .npz, or folder of files per image; "": in the scene folder
-  features.channels = "auto"  # first | last: their axis in files per image
-  features.max_cells = 16384  # of a view; larger maps in files per image are averaged
-  features.local = ConfigDict()
-  features.local.scales = (1, 2, 4)  # of the statistics, in feature cells
-  features.local.stride = 4  # pixels per feature cell
-  features.vit = ConfigDict()  # a vision transformer; needs the extra `features`
-  features.vit.model = "facebook/dino-vits8"  # name on the hub, or a local folder
-  features.vit.revision = ""  # of a model on the hub: branch, tag or commit; "": main
-  features.vit.layer = 11  # block that is read, from 0; -1: the last
-  features.vit.facet = "key"  # key | query | value | token
-  features.vit.stride = 4  # pixels from patch to patch, which overlap; 0: patch size
-  features.vit.load_size = 360  # pixels of the shorter side; 0: the photograph's own
-  features.vit.pca = 0  # channels kept of all views' principal ones; 0: every one
-  features.vit.batch = 0  # photographs at once; 0: one on a CPU, eight on a GPU
-  features.vit.device = "auto"  # auto | cpu | cuda | cuda:1 | mps
-  return features
+def validate(config: ConfigDict) -> None:
+  """Checks every setting that can be judged without the data.
+
+  Raises InputError with one line that names the key, its value and the mend.
+  """
+  for key, field, _ in setting_fields():
+    check_value(key, config[key], field)
+  for section, groups in SECTIONS.items():
+    for group in groups:
+      kind = group if isinstance(group, type) else type(group)
+      if hasattr(kind, "check") and kind not in METHODS.values():
+        settings_of(config, kind, section).check(section)
+  for protocol in config.label.protocols:
+    parse_protocol(protocol)
+  _check_stages(config)
+  _check_methods(config)
 
 
-def _regions() -> ConfigDict:
-  regions = ConfigDict()
-  regions.num_cells = 128  # along each side of the space, where surface is looked for
-  regions.num_regions = 8000  # about; labelling solves for their square
-  regions.color_scale = 0.03  # of RGB in [0, 1]: what ends a region
-  regions.feature_scale = 1.0  # of 1 - cosine
-  regions.walk_color_scale = 0.2  # what a walk from region to region shuns
-  regions.walk_feature_scale = 0.4
-  regions.reach = 0.99  # of a walk: 1 / (1 - reach) steps on average
-  regions.num_channels = 32  # of the walk's embedding, by which pairs are chosen
-  regions.feature_weight = 1.0  # of visual features beside the walk
-  return regions
+def _check_stages(config: ConfigDict) -> None:
+  """The rules over several sections of training."""
+  for name in ("fit", "shape"):
+    schedule = settings_of(config, Schedule, name)
+    per_call = config.runtime.steps_per_call
+    if schedule.steps > per_call > MANY * schedule.steps_per_call(per_call):
+      raise InputError(f"{name}.steps={schedule.steps}: must divide into calls of about "
+                       f"runtime.steps_per_call={per_call}; take a multiple of that")
+  shape = config.shape
+  if shape.contrast_rays == 1 or shape.contrast_rays > shape.num_rays:
+    raise InputError(f"shape.contrast_rays={shape.contrast_rays}: must be 0 (all), or "
+                     f"from 2 to shape.num_rays={shape.num_rays}")
 
 
-def _shape() -> ConfigDict:
-  shape = ConfigDict()
-  shape.steps = 400
-  shape.num_rays = 1024
-  shape.learning_rate = 1e-2
-  shape.final_learning_rate = 5e-4
-  shape.warmup_steps = 20
-  shape.align = "gradients"  # gradients | activations of the layer that feeds `rgb`
-  shape.params = "field/rgb/kernel"  # which parameters' gradients are aligned
-  shape.jacobian = "auto"  # auto (as they fit) | closed_form | vjp | sketch
-  shape.sketch_directions = 256
-  shape.value_channel = "mean"  # mean | random (one channel a step)
-  shape.entities = "pixels"  # pixels | points
-  shape.contrast_weight = 1e-3
-  shape.norm_weight = 0.0
-  shape.temperature = 0.2
-  shape.similarity = "cosine"  # cosine | dot
-  shape.absolute = True  # |s|, the mutual-information reading
-  shape.self_positive = False  # the anchor counts as its own positive
-  # What an anchor must resemble: any of its positives, which may be wrong, or each.
-  shape.positives = "auto"  # any | each; auto: each of the oracle's, else any
-  shape.contrast_rays = 256  # rays of a batch that are contrasted; 0 = all
-  shape.pairs = "regions"  # regions | features: what is alike is positive
-  shape.threshold = 0.3  # first value of the adaptive threshold on features
-  shape.min_positives = 0.18  # share of pairs between which it adapts;
-  shape.max_positives = 0.2  # (0, 1) leaves the threshold where it is
-  shape.threshold_rate = 3e-3  # how far it moves in one step
-  shape.color_scale = 0.0  # of RGB in [0, 1]; > 0: positives are alike in colour too
-  shape.position_scale = 0.0  # metres; > 0: and lie near one another
-  shape.normal_scale = 0.0  # radians; > 0: and their surfaces face the same way
-  shape.geometry = "field"  # field | sensor: who tells positions, normals and depth
-  shape.fuse_features = False  # average features over the views that see a surface
-  shape.hints = ""  # folder of PNGs of segments; those of one segment are positives
-  shape.views_per_batch = 0  # views that a batch is drawn from; 0: all, 16 with hints
-  shape.oracle = False  # also shape a second field on ground-truth pairs
-  shape.oracle_balance = 0.5  # of its contrasted rays: 0 pixels alike, 1 classes alike
-  return shape
+def _check_methods(config: ConfigDict) -> None:
+  """What the methods that are asked for say of their settings, and of the rows."""
+  rows, label = row_kind(config), config.label
+  for name in label.methods:
+    method = make_method(name, method_settings(config), rows=rows,
+                         regions_fn=lambda: None)
+    if hasattr(method, "check"):
+      method.check("label")
+  if "paper" not in label.methods:
+    return
+  if rows.align == "activations":
+    raise InputError(f"label.methods={tuple(label.methods)}: must not hold paper, which "
+                     "nudges along gradients, with shape.align=activations")
+  if label.response == "3d" and not rows.nudges_rgb:
+    raise InputError(f"label.response='3d': must be 2d unless shape.params={RGB_KERNEL}, "
+                     "and not sketched, whose nudges it follows")
 
 
-def _label() -> ConfigDict:
-  label = ConfigDict()
-  label.clicks = ""  # a clicks file to propagate; "" draws the protocols' clicks
-  label.session = ""  # label_session.json of `propagate`, to label other photographs
-  # Also per-frame-0.1; instance-sparse, merged-sparse, ...: clicks on instances.
-  label.protocols = ("sparse", "clicks-3", "dense")
-  label.seeds = 5
-  # Also mlp, and paper, which takes far longer.
-  label.methods = ("regions", "bayes", "cosine")
-  label.rivals = ()  # evaluated beside, such as features, distilled; see validation
-  label.primary = "regions"  # the method whose label maps are written
-  label.views = "all"  # all | test; which views `propagate` labels
-  label.dimensions = ("2d",)  # also 3d: surface points that the test depth shows
-  label.bandwidth = 0.02  # of the cosine kernel, in units of cosine
-  label.ridge = 0.3  # of bayes and regions: noise over prior variance
-  label.area_prior = 1.0  # of regions: power of a class's area in its prior; 0: none
-  label.gradient_weight = 0.5  # of regions: gradients beside the walk over surfaces
-  label.paper_step = 0.1  # t of the paper's finite nudge
-  # mean_gradient | mean_response | k_means | adaptive: what the paper's nudge follows
-  label.directions = "mean_gradient"
-  label.num_centres = 4  # of k_means, per class
-  label.response = "2d"  # 2d | 3d: the nudge's effect on pixels, or on every sample
-  label.position_scale = 0.0  # metres; > 0: cosine and paper answer to clicks near by
-  label.mlp = ConfigDict()  # the method for labelled frames
-  label.mlp.width = 128
-  label.mlp.steps = 500
-  label.mlp.learning_rate = 3e-3
-  # Labels follow what the view shows: 0 leaves them; passes reach 2^passes - 1 pixels.
-  label.edge_passes = 2
-  label.edge_color_scale = 0.1  # of RGB in [0, 1]: what ends a label
-  label.edge_depth_scale = 0.03  # as a share of the distance
-  label.proposals = 10  # pixels to click next, for next_clicks.json; 0: none
-  label.min_confidence = 0.0  # of the maps that are written; pixels below are class 0
-  return label
-
-
-def _render() -> ConfigDict:
-  render = ConfigDict()
-  render.field = "shaped"  # plain | shaped | shaped-oracle
-  render.path = "test"  # test | train | orbit | interpolate
-  render.num_frames = 60  # of a generated path
-  return render
-
-
-def _inspect() -> ConfigDict:
-  inspect = ConfigDict()
-  inspect.estimate = True  # time a few steps, some 30 s, for what all would cost
-  return inspect
-
-
-def _runtime() -> ConfigDict:
-  runtime = ConfigDict()
-  runtime.steps_per_call = 25  # scanned in one device call
-  runtime.checkpoint_seconds = 60.0  # between checkpoints of a stage
-  runtime.chunk = 4096  # rays rendered at once outside training
-  runtime.device_data_bytes = 2 * 1024**3  # larger data stay on the host
-  runtime.compilation_cache = config_dict.placeholder(str)  # None: user's; "": off
-  return runtime
+def flatten(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """Nested settings as one dict with dotted names."""
+  flat = {}
+  for name, value in plain.items():
+    if isinstance(value, Mapping):
+      flat |= flatten(value, f"{prefix}{name}.")
+    else:
+      flat[prefix + name] = value
+  return flat

@@ -21,14 +21,15 @@ import jax
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.features import feature_folders
-from jnerf.labeling import views
+from jnerf.runs import parts
+from jnerf.runs.loading import features_choice, load_features
 from jnerf.runs.machine import device_memory_bytes, host_memory_bytes, others_load
+from jnerf.runs.run import Run, stage_key
+from jnerf.runs.stage_training import num_bytes
 from jnerf.runs.workdir import environment
 from jnerf.scenes import pixels
-from jnerf.stages import labels as labels_lib
-from jnerf.stages.session import Session, num_bytes
-from jnerf.structs import FeatureMaps
+from jnerf.scenes.rays import rays_of_view
+from jnerf.structs import FeatureMaps, Scene
 from jnerf.training import devices
 from jnerf.training import state as state_lib
 from jnerf.training.compilation import compile_timed, peak_memory_bytes
@@ -43,7 +44,7 @@ ENOUGH = 0.9  # share of the memory there is that may be needed
 SLOW, LONG_CALL = {"cpu": 1e10, "other": 1e12}, 20.0
 
 
-def estimate(session: Session) -> dict:
+def estimate(run: Run, scene: Scene) -> dict:
   """Memory in bytes and time in seconds that the config's stages take here.
 
   `stages`: of each that trains `steps, step_seconds, measured_steps, compile_seconds,
@@ -59,19 +60,19 @@ def estimate(session: Session) -> dict:
   result = {**{name: about[name] for name in ("device", "num_devices", "cores")},
             "load": others_load(), "host_bytes": host_memory_bytes(),
             "device_bytes": device_memory_bytes(),
-            "scene_bytes": num_bytes(session.scene), "stages": {}, "problems": []}
+            "scene_bytes": num_bytes(scene), "stages": {}, "problems": []}
   parts = {"fit": result["stages"], "shape": result["stages"], "rendering": result}
   for name, place in parts.items():
     try:
-      place[name] = (_time_rendering(session) if name == "rendering"
-                     else time_stage(session, name, result))
+      place[name] = (_time_rendering(run, scene) if name == "rendering"
+                     else time_stage(run, scene, name, result))
     except InputError as error:
       result["problems"].append(str(error))
     except jax.errors.JaxRuntimeError as error:  # the device's memory is full
       reason = str(error).partition("\n")[0]
       result["problems"].append(f"{name} does not run here: {reason}")
   stages = result["stages"]
-  if session.config.shape.oracle and "shape" in stages:
+  if run.config.shape.oracle and "shape" in stages:
     # The same step on the same photographs, with labels instead of features.
     stages["shape-oracle"] = dict(stages["shape"])
   result["seconds"] = sum(
@@ -82,46 +83,38 @@ def estimate(session: Session) -> dict:
   return result
 
 
-def stand_in_features(session: Session) -> FeatureMaps:
+def stand_in_features(run: Run, scene: Scene) -> FeatureMaps:
   """The features that lie in a file, else random ones of the shape to be expected."""
-  settings, scene = session.config.features, session.scene
-  if features_file(session) is not None:
-    return session.features
-  width, height = (max(1, round(side / settings.local.stride)) for side in scene.size)
+  choice = features_choice(run, scene)
+  if choice.kind == "precomputed":
+    return load_features(run, scene)
+  width, height = (max(1, round(side / choice.local.stride)) for side in scene.size)
   grid = np.random.default_rng(0).standard_normal(
       (1, height, width, STAND_IN), np.float32).astype(np.float16)
   return FeatureMaps(np.broadcast_to(grid, (len(scene.frames), *grid.shape[1:])),
                      source="random")
 
 
-def features_file(session: Session):
-  """The file or folder of precomputed features that the config leads to, or None."""
-  settings, folder = session.config.features, session.config.scene.path
-  if settings.kind not in ("auto", "precomputed"):
-    return None
-  if settings.path or not folder:
-    return settings.path or None
-  return feature_folders.find_features(folder)
-
-
-def time_stage(session: Session, stage: str, machine: dict) -> dict:
+def time_stage(run: Run, scene: Scene, stage: str, machine: dict) -> dict:
   """Compiles and times calls of one stage as `training.loop.train` makes them.
 
   machine: `scene_bytes, host_bytes, device_bytes` as in `estimate`. Returns an entry of
   its `stages`; raises InputError where the stage cannot be run.
   """
-  mesh, training = devices.data_mesh(), session.training(stage)
+  config, mesh = run.config, devices.data_mesh()
+  model = parts.model_of(config, parts.space_of(config, scene))
+  training = parts.training_of(config, model, stage)
   devices.check_divisible(training.num_rays, mesh, f"{stage}.num_rays")
-  features = None if stage == "fit" else stand_in_features(session)
+  features = None if stage == "fit" else stand_in_features(run, scene)
   held = machine["scene_bytes"] + (0 if features is None else features.grid.nbytes)
   # The training views are copied out of it, and again to the device.
   _check_memory(machine, machine["scene_bytes"] + held, held, stage)
-  data = pixels.pixel_data(session.scene, features,
-                           with_depth=session.config.fit.depth_weight > 0)
-  state, key = jax.device_put((_first_state(session, stage), session.key(stage)),
-                              devices.replicated(mesh))
+  data = pixels.pixel_data(scene, features, with_depth=config.fit.depth_weight > 0)
+  state, key = jax.device_put(
+      (_first_state(run, scene, training, stage), stage_key(config.seed, stage)),
+      devices.replicated(mesh))
   training = _with_short_calls(training, state, data, key, mesh)
-  on_device = num_bytes(data) <= session.config.runtime.device_data_bytes
+  on_device = num_bytes(data) <= config.runtime.device_data_bytes
   if on_device:
     inputs = jax.device_put(data, devices.replicated(mesh))
     call = make_device_call(training, mesh)
@@ -143,11 +136,12 @@ def time_stage(session: Session, stage: str, machine: dict) -> dict:
       "seconds": compile_seconds + seconds / num_steps * training.num_steps}
 
 
-def _first_state(session: Session, stage: str) -> state_lib.TrainState:
+def _first_state(run: Run, scene: Scene, training: Training,
+                 stage: str) -> state_lib.TrainState:
   create = jax.jit(functools.partial(
-      state_lib.create, optimizer=session.optimizer(stage),
-      threshold=session.config.shape.threshold))
-  return create(session.initial_params(stage))
+      state_lib.create, optimizer=training.optimizer,
+      threshold=run.config.shape.threshold))
+  return create(parts.initial_params(run.config, training.model, scene, stage))
 
 
 def _with_short_calls(training: Training, state, data: pixels.PixelData, key,
@@ -177,26 +171,30 @@ def _time_calls(call, state) -> tuple[float, int]:
   return time.perf_counter() - began, calls
 
 
-def _time_rendering(session: Session) -> dict:
+def _time_rendering(run: Run, scene: Scene) -> dict:
   """Times chunks of one view; of as many views as will be rendered."""
-  scene, renderer = session.scene, labels_lib.view_renderer(session)
-  shown = scene.test if len(scene.test) else scene.train
-  params, rays = session.initial_params("fit"), views.rays_of_view(scene, int(shown[0]))
+  config = run.config
+  model = parts.model_of(config, parts.space_of(config, scene))
+  renderer = parts.renderer_of(config, model, parts.background_of(config, scene), [
+      parts.method_of(config, name, lambda: None) for name in config.label.methods])
+  views = scene.test if len(scene.test) else scene.train
+  params = parts.initial_params(config, model, scene, "fit")
+  rays = rays_of_view(scene, int(views[0]))
   jax.block_until_ready(next(renderer.chunks(params, rays))[0].J)  # compiled, warm
   began, num = time.perf_counter(), 0
   for chunk, _ in renderer.chunks(params, rays):
-    jax.block_until_ready((chunk.rendering.rgb, chunk.J))
+    jax.block_until_ready((chunk.rgb, chunk.J))
     num += 1
     if time.perf_counter() - began > BUDGET / 2:
       break
   per_view = math.ceil(scene.size[0] * scene.size[1] / renderer.chunk)
   seconds = (time.perf_counter() - began) / num * per_view
   labelled = 0
-  if session.config.label.clicks or scene.semantic is not None:
-    only_test = session.config.label.views == "test"
+  if config.label.clicks or scene.semantic is not None:
+    only_test = config.label.views == "test"
     labelled = len(scene.test) if only_test else len(scene.frames)
-  num_views = len(scene.test) * len(session.fields) + labelled
-  return {"test_views": len(scene.test), "fields": len(session.fields),
+  num_views = len(scene.test) * len(run.fields) + labelled
+  return {"test_views": len(scene.test), "fields": len(run.fields),
           "labelled_views": labelled, "view_seconds": seconds,
           "seconds": num_views * seconds}
 

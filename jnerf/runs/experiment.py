@@ -17,7 +17,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
-from jnerf.runs.workdir import flatten
+from jnerf.runs.config import flatten
 
 _PREFIX = "--config."
 # Tuples that may be empty hold numbers, unless they are here with one of their kind.
@@ -80,7 +80,7 @@ def _get(config: ConfigDict, key: str) -> Any:
     raise InputError(f"{_PREFIX}{key} is a group; set a key in it, such as {inside[0]}")
   close = (difflib.get_close_matches(key, settings, n=1)
            or [name for name in settings if name.endswith("." + key.split(".")[-1])])
-  hint = f"did you mean {close[0]}?" if close else "all are in jnerf/runs/config.py"
+  hint = f"did you mean {close[0]}?" if close else "--help lists all"
   raise InputError(f"{_PREFIX}{key}: unknown key; {hint}")
 
 

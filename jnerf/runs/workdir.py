@@ -33,7 +33,7 @@ from ml_collections import ConfigDict
 import jnerf
 from jnerf.errors import InputError
 from jnerf.files import write_json
-from jnerf.runs.config import default_config
+from jnerf.runs.config import default_config, flatten
 
 _FIT = ("seed", "scene", "field", "fit")
 _SHAPE = (*_FIT, "features", "regions", "shape")
@@ -252,17 +252,6 @@ def _read_json(path: pathlib.Path) -> dict[str, Any]:
 def _plain(config: ConfigDict) -> dict[str, Any]:
   """The config as JSON has it: tuples are lists."""
   return json.loads(json.dumps(config.to_dict()))
-
-
-def flatten(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-  """Nested settings as one dict with dotted names."""
-  flat = {}
-  for name, value in plain.items():
-    if isinstance(value, Mapping):
-      flat |= flatten(value, f"{prefix}{name}.")
-    else:
-      flat[prefix + name] = value
-  return flat
 
 
 def _overlay(config: ConfigDict, plain: Mapping[str, Any],

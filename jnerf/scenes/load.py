@@ -1,21 +1,17 @@
-"""From the config to a scene.
-
-With `feature_choice` the only place below `jnerf.main` and the stages that sees
-`config`; everything it calls takes explicit arguments.
-"""
+"""From settings to a scene: which layout a folder has, and who reads it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 import pathlib
 from typing import NamedTuple
-
-from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
 from jnerf.scenes.formats import colmap, llff, nice_slam, replica, scannet, transforms
 from jnerf.scenes.formats.capture import Wishes
-from jnerf.scenes.room import room
+from jnerf.scenes.room.room import RoomSettings, make_room
+from jnerf.settings import check_settings, setting
 from jnerf.structs import Scene
 
 
@@ -23,12 +19,12 @@ class Layout(NamedTuple):
   """One layout of captures: how to tell it, by which parts, and how it is read.
 
   is_layout: whether a folder has it; parts: what that looks for, in words.
-  read: `(path, wishes, config.scene) -> Scene`.
+  read: `(path, wishes, SceneSettings) -> Scene`.
   """
 
   is_layout: Callable[[pathlib.Path], bool]
   parts: str
-  read: Callable[[pathlib.Path, Wishes, ConfigDict], Scene]
+  read: Callable[[pathlib.Path, Wishes, SceneSettings], Scene]
 
 
 # In the order in which they are looked for. LLFF's own captures hold COLMAP's files
@@ -58,16 +54,57 @@ LAYOUTS = {
 FORMATS = ("auto", "room", *LAYOUTS)
 
 
-def load_scene(config: ConfigDict) -> Scene:
-  """The scene that `config.scene` names; raises `InputError`.
+@dataclasses.dataclass(frozen=True)
+class SceneSettings:
+  """Which capture, and what of it."""
+
+  format: str = setting("auto", "the capture's layout", choices=FORMATS)
+  path: str = setting("", "folder of the capture; unused by the procedural room")
+  width: int = setting(0, "working width in pixels; 0 keeps the files' own", at_least=0)
+  max_pixels: int = setting(0, "without a width: halve until V*H*W is below; 0: never",
+                            at_least=0)
+  train_every: int = setting(0, "every which view trains; 0: as the files or the format "
+                             "say", at_least=0)
+  train_offset: int = setting(0, "the first one", at_least=0)
+  test_every: int = setting(0, "every which view is held out; 0: as above", at_least=0)
+  test_offset: int = setting(0, "the first one", at_least=0)
+  hfov: float = setting(90.0, "degrees; where the capture brings no intrinsics")
+  near: float = setting(0.0, "distance before which nothing is; 0: from depth, else from "
+                        "the cameras", at_least=0)
+  far: float = setting(0.0, "distance beyond which nothing is; 0: as near", at_least=0)
+  unbounded: str = setting("auto", "auto: photographs whose box nobody gives",
+                           choices=("auto", "yes", "no"))
+  ndc: str = setting("auto", "auto: mlp field, unbounded, cameras face one way",
+                     choices=("auto", "yes", "no"))
+  strict: bool = setting(False, "whether a frame without its image is an error")
+  bounds: tuple = setting((), "xmin, ymin, zmin, xmax, ymax, zmax; (): as near and far")
+
+  def check(self, section: str) -> None:
+    """Raises InputError where settings contradict one another."""
+    if not 0 < self.hfov < 180:
+      raise InputError(f"{section}.hfov={self.hfov}: must lie between 0 and 180 degrees")
+    if self.near and self.far and self.near >= self.far:
+      raise InputError(f"{section}.near={self.near}: must be below "
+                       f"{section}.far={self.far}")
+    for split in ("train", "test"):
+      every, offset = (getattr(self, f"{split}_{part}") for part in ("every", "offset"))
+      if offset >= max(every, 1):
+        raise InputError(f"{section}.{split}_offset={offset}: must be below "
+                         f"{section}.{split}_every={every}")
+    bounds = self.bounds
+    if bounds and (len(bounds) != 6 or any(bounds[i] >= bounds[i + 3] for i in range(3))):
+      raise InputError(f"{section}.bounds={tuple(bounds)}: must be () or six numbers "
+                       "xmin, ymin, zmin, xmax, ymax, zmax, each minimum below its "
+                       "maximum")
+
+
+def load_scene(settings: SceneSettings, room: RoomSettings = RoomSettings()) -> Scene:
+  """The scene that the settings name; raises `InputError`.
 
   `format = "auto"` takes the procedural room without a path, else the layout
   that the folder has; `Scene.source` says which and why.
   """
-  settings = config.scene
-  if settings.format not in FORMATS:
-    raise InputError(f"scene.format={settings.format!r}: give one of "
-                     f"{', '.join(FORMATS)}")
+  check_settings(settings, "scene")
   kind, reason = settings.format, f"scene.format={settings.format}"
   if kind == "auto":
     kind, reason = _recognise(settings.path)
@@ -78,17 +115,15 @@ def load_scene(config: ConfigDict) -> Scene:
     if settings.path:
       raise InputError(f"scene.path={settings.path}: the procedural room reads no "
                        "folder; set scene.format=auto, or leave the path out")
-    scene = room.make_room(
-        width=settings.room.width, height=settings.room.height,
-        num_train=settings.room.num_train, num_test=settings.room.num_test,
-        seed=settings.room.seed)
+    scene = make_room(width=room.width, height=room.height, num_train=room.num_train,
+                      num_test=room.num_test, seed=room.seed)
   else:
     _require(kind, settings.path)
     scene = LAYOUTS[kind].read(pathlib.Path(settings.path), _wishes(settings), settings)
-  return scene.replace(source=f"{scene.source} [{reason}]")
+  return scene.replace(source=f"{scene.source} [{reason}]", folder=settings.path)
 
 
-def _wishes(settings: ConfigDict) -> Wishes:
+def _wishes(settings: SceneSettings) -> Wishes:
   return Wishes(
       width=settings.width, max_pixels=settings.max_pixels,
       train=(settings.train_every, settings.train_offset),

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 
 from jnerf.errors import InputError
 from jnerf.files import write_png
+from jnerf.host_arrays import evenly_spread
 from jnerf.scenes import images, stacks
 from jnerf.scenes.entries import (
   check_class,
@@ -115,7 +116,7 @@ def scribble_labels(scribble: Scribble, scene: Scene) -> tuple[np.ndarray, np.nd
   ImageDraw.Draw(canvas).line(points, fill=1, width=scribble.width, joint="curve")
   y, x = np.nonzero(np.asarray(canvas))
   view = scene.frames.index(scribble.frame)
-  pixels = _strided(np.unique(working_pixels(scene, view, x, y), axis=0))
+  pixels = evenly_spread(np.unique(working_pixels(scene, view, x, y), axis=0), MAX_LABELS)
   return pixels, np.full(len(pixels), scribble.class_id, np.int64)
 
 
@@ -127,14 +128,7 @@ def mask_labels(mask: Mask, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     ids = np.where(ids > 0, mask.class_id, 0)
   pixels, classes = [np.zeros((0, 3), np.int64)], [np.zeros(0, np.int64)]
   for class_id in np.unique(ids[ids > 0]):
-    inside = _strided(np.argwhere(ids == class_id))
+    inside = evenly_spread(np.argwhere(ids == class_id), MAX_LABELS)
     pixels.append(np.insert(inside, 0, view, axis=1))
     classes.append(np.full(len(inside), class_id, np.int64))
   return np.concatenate(pixels), np.concatenate(classes)
-
-
-def _strided(rows: np.ndarray) -> np.ndarray:
-  """At most `MAX_LABELS` of the rows, evenly spread over their order."""
-  if len(rows) <= MAX_LABELS:
-    return rows
-  return rows[np.linspace(0, len(rows) - 1, MAX_LABELS).astype(np.int64)]

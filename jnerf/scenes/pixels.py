@@ -97,19 +97,19 @@ def pixel_data(scene: Scene, feature_maps: FeatureMaps | None = None,
 
 def draw_pixels(key: jax.Array, num: int, shape: tuple[int, int, int],
                 drawable: Drawable | None = None, num_views: int = 0,
-                strata: strata_lib.Strata | None = None) -> jax.Array:
+                strata: strata_lib.Strata | None = None, every: int = 1) -> jax.Array:
   """`[num, 3]` int32 (view, row, column), uniform with replacement.
 
   key: consumed; shape: `(V, H, W)`; drawable: as in `PixelData`.
   num_views: > 0 draws that many views first and takes equal shares, in order, of the
     pixels from each: pixels of one view then meet often enough to be compared.
-  strata: replaces every `strata.every`-th by one that they draw.
+  strata: replace every `every`-th pixel by one that they draw.
   """
   if strata is not None:
     key, strata_key = jax.random.split(key)
     drawn = draw_pixels(key, num, shape, drawable, num_views)
-    balanced = strata_lib.draw(strata_key, -(-num // strata.every), strata)
-    return drawn.at[::strata.every].set(_triples(*balanced, shape))
+    balanced = strata_lib.draw(strata_key, -(-num // every), strata)
+    return drawn.at[::every].set(_triples(*balanced, shape))
   if num_views:
     return _draw_from_views(key, num, shape, drawable, num_views)
   if drawable is not None:

@@ -21,23 +21,21 @@ from jnerf.structs import Array
 
 @struct.dataclass
 class Strata:
-  """How to draw every so many-th pixel of a batch.
+  """How to draw the pixels of a batch that are contrasted.
 
   views, pixels: `[M]` int32, or as `long_lists.packed`: the view of a pixel and its
     row-major number in that, those of one class side by side.
   groups: a class each, or a part of one that is too large to count.
   cumulative: `[G]` float32 probability of a group and of all before it.
-  every: every how many pixels of a batch one is drawn so.
   """
 
   views: Array
   pixels: Array
   groups: long_lists.Groups
   cumulative: Array
-  every: int = struct.field(pytree_node=False)
 
 
-def by_class(labels: np.ndarray, balance: float, every: int,
+def by_class(labels: np.ndarray, balance: float,
              drawable: Drawable | None = None) -> Strata | None:
   """Draws class c as often as `its pixels ** (1 - balance)`; None where all are void.
 
@@ -66,7 +64,7 @@ def by_class(labels: np.ndarray, balance: float, every: int,
                                for view, inside in parts]),
       pixels=long_lists.packed([inside for _, inside in parts]),
       groups=long_lists.Groups.of(counts),
-      cumulative=(share / share[-1]).astype(np.float32), every=every)
+      cumulative=(share / share[-1]).astype(np.float32))
 
 
 def _countable(sizes: np.ndarray, balance: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
-"""The shaping terms of one batch: its entities' rows, pairs and the losses on them.
+"""How rows are contrasted: the shaping terms of one batch.
 
-A row is what is aligned of an entity: its gradient or, by choice, its activation.
-`Recipe` holds every choice of the method, the paper's and ours, as plain values;
+`Recipe` holds every choice of the method, the paper's and ours, as plain values, in
+groups: which rows (`rows`), which pairs (`pairs`), and here what the loss makes of them.
 `shaping_terms` is a pure function of a rendered batch. Over several devices each
 sees its part of the rays, but every anchor is contrasted with all rays of all
 devices: under `jit` with shardings that is what the code says, under `pmap` the rows
@@ -17,61 +17,69 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jnerf.fields.model import Model
-from jnerf.shaping import activations, jacobians, losses, pairs, parameters
+from jnerf.errors import InputError
+from jnerf.fields.field import Field
+from jnerf.settings import setting, sorted_into
+from jnerf.shaping import losses, pairs
+from jnerf.shaping.pairs import PairRule
+from jnerf.shaping.rows import RowKind, rows_of
 from jnerf.structs import Batch, Rendering, Samples
 
-RGB_KERNEL = "field/rgb/kernel"
-WIDEST = 8192  # parameters whose gradients `auto` keeps whole: 32 KB an entity
+
+@dataclasses.dataclass(frozen=True)
+class Contrast:
+  """The contrastive loss and its weight; hashable."""
+
+  contrast_weight: float = setting(1e-3, "weight of the contrastive loss", at_least=0)
+  norm_weight: float = setting(0.0, "weight of (|row| - 1)^2; 0 skips it", at_least=0)
+  temperature: float = setting(0.2, "of similarities in the softmax", above=0)
+  similarity: str = setting("cosine", "of rows; dot: the paper code's",
+                            choices=("cosine", "dot"))
+  absolute: bool = setting(True, "|similarity|, the mutual-information reading")
+  self_positive: bool = setting(False, "the anchor counts as its own positive, as in the "
+                                "paper's code")
+  positives: str = setting("auto", "what an anchor must resemble: any of its positives, "
+                           "which may be wrong, or each; auto: each of the oracle's",
+                           choices=("auto", "any", "each"))
+  contrast_rays: int = setting(256, "rays of a batch that are contrasted; 0: all",
+                               at_least=0)
+
+  def every(self, num_rays: int) -> int:
+    """Every how many rays of a batch one is contrasted; InputError where none fits."""
+    if not 0 < self.contrast_rays < num_rays:
+      return 1
+    if num_rays % self.contrast_rays:
+      raise InputError(f"shape.contrast_rays={self.contrast_rays} does not divide "
+                       f"shape.num_rays={num_rays}; use a divisor, or 0 for all")
+    return num_rays // self.contrast_rays
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """How a field is shaped; hashable.
+  """How a field is shaped; hashable, and with its defaults what the command does.
 
-  align: `gradients`, or `activations` of the layer that feeds `rgb`, for which none of
-    the next four is asked but with its default.
-  params: pattern of the parameters whose gradients are aligned.
-  jacobian: `closed_form`, `vjp`, `sketch`, or `auto`: the closed form where it holds,
-    a sketch of more than `WIDEST` parameters, else reverse mode.
-  sketch_directions: K of the sketch.
-  value_channel: `mean` of the channels, or a `random` one each step (paper code).
-  entities: `pixels`, or the 3D `points` that the pixels' rays meet.
-  contrast_weight, norm_weight: weights of the two terms; the norm's 0 skips it.
-  temperature, similarity, absolute, self_positive, positives: see `losses`.
-  every: contrast every `every`-th ray of a batch.
-  min_positives, max_positives, threshold_rate: see `pairs.adapt_threshold`.
-  color_scale, position_scale, normal_scale: > 0 joins the photographed colour, the 3D
-    position and the surface's normal, see `pairs.gaussian_kernel`.
-  geometry: who tells positions: the `field`, or the `sensor` where it measured.
   oracle: positives are pairs of equal ground-truth labels.
   """
 
-  align: str = "gradients"
-  params: str = RGB_KERNEL
-  jacobian: str = "auto"
-  sketch_directions: int = 256
-  value_channel: str = "mean"
-  entities: str = "pixels"
-  contrast_weight: float = 1e-3
-  norm_weight: float = 0.0
-  temperature: float = 0.1
-  similarity: str = "cosine"
-  absolute: bool = True
-  self_positive: bool = False
-  positives: str = "any"
-  every: int = 1
-  min_positives: float = 0.05
-  max_positives: float = 0.15
-  threshold_rate: float = 1e-3
-  color_scale: float = 0.0
-  position_scale: float = 0.0
-  normal_scale: float = 0.0
-  geometry: str = "field"
+  rows: RowKind = RowKind()
+  contrast: Contrast = Contrast()
+  pairs: PairRule = PairRule()
   oracle: bool = False
 
+  @classmethod
+  def of(cls, *, oracle: bool = False, **settings) -> Recipe:
+    """The recipe with these settings of any of its groups; defaults for the rest."""
+    return cls(*sorted_into(settings, (RowKind, Contrast, PairRule)), oracle=oracle)
 
-def shaping_terms(model: Model, params, batch: Batch, samples: Samples,
+  @property
+  def positives(self) -> str:
+    """`any` or `each`: the oracle's positives are right, others often are not."""
+    if self.contrast.positives == "auto":
+      return "each" if self.oracle else "any"
+    return self.contrast.positives
+
+
+def shaping_terms(model: Field, params, batch: Batch, samples: Samples,
                   rendering: Rendering, threshold, key, recipe: Recipe,
                   axis_name: str | None = None):
   """Loss terms, the next threshold, and figures to log.
@@ -84,122 +92,43 @@ def shaping_terms(model: Model, params, batch: Batch, samples: Samples,
   and scalars `positives` (their share of all pairs) and `anchors` (the share of
   entities that had both a positive and a negative).
   """
+  contrast, num_devices = recipe.contrast, _num_devices(axis_name)
+  every = contrast.every(batch.rgb.shape[0] * num_devices)
   batch, samples, rendering = jax.tree.map(
-      lambda x: x[::recipe.every], (batch, samples, rendering))
-  rows = entity_rows(model, params, batch, samples, rendering, key, recipe)
+      lambda x: x[::every], (batch, samples, rendering))
+  rows = rows_of(model, params, batch.rays, samples, rendering, key, recipe.rows)
   gather, total = _collectives(axis_name)
-  s = losses.gradient_similarity(rows, gather(rows), similarity=recipe.similarity,
-                                 absolute=recipe.absolute)
+  s = losses.gradient_similarity(rows, gather(rows), similarity=contrast.similarity,
+                                 absolute=contrast.absolute)
   num, num_all = s.shape
   is_self = _row_numbers(num, axis_name)[:, None] == jnp.arange(num_all)[None, :]
-  similarity = pair_similarity(batch, rendering, gather, recipe)
-  positive = similarity > (0.5 if recipe.oracle else threshold)
-  if batch.segments is not None:
-    positive |= pairs.same_label(batch.segments, gather(batch.segments)) > 0
-
+  positive = _positives(batch, rendering, gather, threshold, recipe)
   void = gather(batch.labels) == 0 if recipe.oracle else None
-  loss, num_anchors = losses.info_nce(s, positive, is_self, recipe.temperature,
-                                      recipe.self_positive, ignored=void,
+  loss, num_anchors = losses.info_nce(s, positive, is_self, contrast.temperature,
+                                      contrast.self_positive, ignored=void,
                                       positives=recipe.positives)
   num_anchors = total(num_anchors)
   terms = {"contrast": loss / jnp.maximum(num_anchors, 1)}
-  if recipe.norm_weight:
+  if contrast.norm_weight:
     terms["norm"] = jnp.sum(losses.unit_norm(rows)) / num_all
   share = total(jnp.sum(positive & ~is_self)) / float(num_all * (num_all - 1))
   if not recipe.oracle:
-    threshold = pairs.adapt_threshold(
-        threshold, share, min_share=recipe.min_positives,
-        max_share=recipe.max_positives, rate=recipe.threshold_rate)
+    threshold = recipe.pairs.adapt(threshold, share)
   return terms, threshold, {"positives": share, "anchors": num_anchors / num_all}
 
 
-def entity_rows(model: Model, params, batch: Batch, samples: Samples,
-                rendering: Rendering, key, recipe: Recipe):
-  """`[N, P]` what the recipe aligns of a batch's entities; the key is consumed.
-
-  Labelling takes the same rows of what it labels.
-  """
-  if recipe.align == "gradients":
-    return entity_gradients(model, params, batch, samples, rendering, key, recipe)
-  if recipe.entities == "pixels":
-    return activations.of_rays(rendering)
-  points = surface_points(batch, rendering)
-  return activations.of_points(
-      model.at_points(params, points[:, None, :], batch.rays.viewdirs))
-
-
-def entity_gradients(model: Model, params, batch: Batch, samples: Samples,
-                     rendering: Rendering, key, recipe: Recipe):
-  """`J [N, P]` (or its sketch `[N, K]`) of a batch's entities; the key is consumed."""
-  channel_key, sketch_key = jax.random.split(key)
-  channel = jnp.asarray(jacobians.MEAN_CHANNEL)
-  if recipe.value_channel == "random":
-    channel = jax.nn.one_hot(jax.random.randint(channel_key, (), 0, 3), 3)
-  values_fn, entities = _entities(model, batch, samples, rendering, channel, recipe)
-  method = _method(params, recipe)
-  if method == "closed_form":
-    if recipe.entities == "pixels":
-      return jacobians.closed_form(rendering, channel)
-    points, viewdirs = entities
-    output = model.at_points(params, points[:, None, :], viewdirs)
-    return jacobians.closed_form_points(output.hidden[:, 0], output.logits[:, 0], channel)
-  if method == "vjp":
-    return jacobians.by_vjp(values_fn, params, recipe.params, *entities)
-  return jacobians.sketch(values_fn, params, recipe.params, recipe.sketch_directions,
-                          sketch_key, *entities)
-
-
-def _method(params, recipe: Recipe) -> str:
-  """How J is computed, `auto` resolved."""
-  if recipe.jacobian != "auto":
-    return recipe.jacobian
-  if recipe.params == RGB_KERNEL:
-    return "closed_form"
-  selected, _ = parameters.split(params, recipe.params)
-  return "sketch" if sum(leaf.size for leaf in selected.values()) > WIDEST else "vjp"
-
-
-def _entities(model, batch, samples, rendering, channel, recipe):
-  """The values function of the recipe's entities, and the entities themselves."""
-  if recipe.entities == "pixels":
-    # The samplers' own beliefs are not needed again, only where they looked.
-    places = Samples(t=samples.t)
-    return (functools.partial(jacobians.ray_values, model, channel=channel),
-            (batch.rays, places))
-  return (functools.partial(jacobians.point_values, model, channel=channel),
-          (surface_points(batch, rendering), batch.rays.viewdirs))
-
-
-def surface_points(batch: Batch, rendering: Rendering):
-  """`[N, 3]` where the rays meet half of their opacity; no gradient flows."""
-  return _points_at(batch, jax.lax.stop_gradient(rendering.distance_median))
-
-
-def _points_at(batch, distance):
-  return batch.rays.origins + distance[:, None] * batch.rays.directions
-
-
-def pair_similarity(batch: Batch, rendering: Rendering, gather, recipe: Recipe):
-  """`[n, N]` similarity of this device's entities with all, for choosing pairs."""
+def _positives(batch: Batch, rendering: Rendering, gather, threshold, recipe: Recipe):
+  """`[n, N]` which of all entities are positives of this device's."""
   if recipe.oracle:
-    return pairs.same_label(batch.labels, gather(batch.labels))
-  similarity = pairs.feature_similarity(batch.features, gather(batch.features))
-  for scale, rows_fn in (
-      (recipe.color_scale, lambda: batch.rgb),
-      (recipe.position_scale, lambda: _places(batch, rendering, recipe)),
-      (recipe.normal_scale, lambda: pairs.unit_rows(batch.normals))):
-    if scale:
-      rows = rows_fn()
-      similarity = similarity * pairs.gaussian_kernel(rows, gather(rows), scale)
-  return similarity
+    return pairs.same_label(batch.labels, gather(batch.labels)) > 0.5
+  positive = pairs.similarity_of(batch, rendering, gather, recipe.pairs) > threshold
+  if batch.segments is not None:
+    positive |= pairs.same_label(batch.segments, gather(batch.segments)) > 0
+  return positive
 
 
-def _places(batch: Batch, rendering: Rendering, recipe: Recipe):
-  """`[N, 3]` where the rays meet a surface, as whom the recipe trusts says."""
-  distance = jax.lax.stop_gradient(rendering.distance_median)
-  if recipe.geometry == "sensor":
-    distance = jnp.where(batch.distance > 0, batch.distance, distance)
-  return _points_at(batch, distance)
+def _num_devices(axis_name) -> int:
+  return 1 if axis_name is None else jax.lax.axis_size(axis_name)
 
 
 def _collectives(axis_name):

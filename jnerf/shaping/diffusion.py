@@ -18,6 +18,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from jnerf.errors import InputError
+from jnerf.host_arrays import unit_rows
 from jnerf.shaping.regions import Regions, difference
 
 FLOOR = 1e-4  # of a link; no wall is so thick that nobody ever passes
@@ -92,5 +93,4 @@ def embedding(walk: sparse.csr_matrix, reach: float, num_channels: int) -> np.nd
     values, vectors = sparse.linalg.eigsh(walk, k=num_channels, which="LA", v0=start,
                                           tol=1e-4)
   rows = vectors / np.sqrt(1 - reach * np.minimum(values, 1.0))
-  return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-          ).astype(np.float32)
+  return unit_rows(rows).astype(np.float32)

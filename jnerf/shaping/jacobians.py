@@ -20,21 +20,21 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jnerf.fields.model import Model
+from jnerf.fields.field import Field
 from jnerf.shaping import parameters
 from jnerf.structs import Rays, Rendering, Samples
 
 MEAN_CHANNEL = (1 / 3, 1 / 3, 1 / 3)
 
 
-def ray_values(model: Model, params, rays: Rays, samples: Samples,
+def ray_values(model: Field, params, rays: Rays, samples: Samples,
                channel=MEAN_CHANNEL):
   """Entity values `[N]` of rays."""
   rendering = model.render(params, rays, samples, 0.0)
   return rendering.rgb @ jnp.asarray(channel, rendering.rgb.dtype)
 
 
-def point_values(model: Model, params, points, viewdirs, channel=MEAN_CHANNEL):
+def point_values(model: Field, params, points, viewdirs, channel=MEAN_CHANNEL):
   """Entity values `[N]` of 3D points `[N, 3]` seen along `viewdirs [N, 3]`."""
   output = model.at_points(params, points[:, None, :], viewdirs)
   return jax.nn.sigmoid(output.logits[:, 0]) @ jnp.asarray(channel, points.dtype)
@@ -60,8 +60,10 @@ def closed_form(rendering: Rendering, channel=MEAN_CHANNEL):
   """`J [N, 3 H]` of rays for the pattern `field/rgb/kernel`."""
   color = jax.nn.sigmoid(rendering.logits)
   slope = color * (1 - color) * jnp.asarray(channel, color.dtype).reshape(1, 1, 3)
+  # In full: labels rest on small differences, which an accelerator's default loses.
   jacobian = jnp.einsum("nsh,nsc->nhc", rendering.hidden,
-                        rendering.weights[:, :, None] * slope)
+                        rendering.weights[:, :, None] * slope,
+                        precision=jax.lax.Precision.HIGHEST)
   return jacobian.reshape(jacobian.shape[0], -1)
 
 

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage, sparse, spatial
 
+from jnerf.host_arrays import unit_rows
 from jnerf.structs import Array
 
 NUM_NEIGHBOURS = 10  # cells that a cell is compared with
@@ -96,7 +97,7 @@ def collect_cells(views: Iterable[tuple], num_cells: int) -> Cells:
     occupied = np.concatenate([occupied, fresh])
     add = _summation(member.reshape(-1), len(numbers))
     values = (counts, add @ coordinates, add @ rgb[part],
-              add @ _unit(features[part].astype(np.float32)))
+              add @ unit_rows(features[part].astype(np.float32)))
     if sums is None:
       sums = [np.zeros((0, *value.shape[1:]), kind)
               for value, kind in zip(values, (np.int64, float, float, np.float32))]
@@ -106,8 +107,8 @@ def collect_cells(views: Iterable[tuple], num_cells: int) -> Cells:
   order = np.argsort(occupied)
   counts, points, rgb, features = (total[order] for total in sums)
   index = np.stack(np.unravel_index(occupied[order], (num_cells,) * 3), axis=-1)
-  return Cells(index, points / counts[:, None], rgb / counts[:, None], _unit(features),
-               counts)
+  return Cells(index, points / counts[:, None], rgb / counts[:, None],
+               unit_rows(features), counts)
 
 
 def find_regions(cells: Cells, *, num_cells: int, num_regions: int, color_scale: float,
@@ -133,7 +134,7 @@ def find_regions(cells: Cells, *, num_cells: int, num_regions: int, color_scale:
   return Regions(
       grid=grid[tuple(nearest)], points=(sums @ cells.points / counts).astype(single),
       rgb=(sums @ cells.rgb / counts).astype(single),
-      features=_unit(sums @ cells.features).astype(single),
+      features=unit_rows(sums @ cells.features).astype(single),
       counts=counts.reshape(-1).astype(single), links=links,
       contacts=contacts.astype(single))
 
@@ -229,7 +230,3 @@ def _summation(member, num: int, weights=None):
   weights = np.ones(len(member)) if weights is None else weights
   return sparse.csr_matrix((weights.astype(np.float32), (member, np.arange(len(member)))),
                            shape=(num, len(member)))
-
-
-def _unit(rows):
-  return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)

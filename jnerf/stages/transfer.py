@@ -5,25 +5,40 @@ from __future__ import annotations
 import copy
 import dataclasses
 
+from ml_collections import ConfigDict
+
 from jnerf.errors import InputError
-from jnerf.runs.validation import validate
-from jnerf.stages import labels as labels_lib
-from jnerf.stages.label_session import LabelSession, read_label_session
-from jnerf.stages.propagation import ViewLabeler
-from jnerf.stages.regions import regions_file
-from jnerf.stages.session import Session
-from jnerf.stages.training import trained_params
+from jnerf.labeling.assignment import Assignment
+from jnerf.labeling.label_session import LabelSession, read_label_session
+from jnerf.labeling.scene_labeler import fit_scene_labeler
+from jnerf.runs import parts, regions_file
+from jnerf.runs.checks import check_method
+from jnerf.runs.config import settings_of, validate
+from jnerf.runs.loading import load_field, load_scene
+from jnerf.runs.run import Run
+from jnerf.shaping.scene_regions import RegionSettings, SceneRegions
+from jnerf.stages.label_maps import label_lines, write_views
+from jnerf.structs import Scene
 
 
-def with_session(session: Session) -> tuple[Session, LabelSession]:
-  """The session of the command, its views as the trained fields take them.
+def transfer(run: Run) -> str:
+  """Labels the photographs of the config's scene, perhaps others than were trained on."""
+  kept = read_label_session(run.config.label.session)
+  run = dataclasses.replace(run, config=_config(run, kept))
+  check_method(run.config)
+  scene = load_scene(run).replace(near=kept.near, far=kept.far)
+  method = _method(run, scene, kept)
+  with run.workdir.lock():
+    name = _write(run, scene, kept, method)
+  return label_lines(run, name)
 
-  The scene is the command's own, and may be another than the fields were fitted to;
-  raises InputError where anything else is not as in the working folder.
+
+def _config(run: Run, kept: LabelSession) -> ConfigDict:
+  """The command's config with the session's settings.
+
+  Raises InputError where anything but the scene is not as in the working folder.
   """
-  path = session.config.label.session
-  kept = read_label_session(path)
-  config = copy.deepcopy(session.config)
+  path, config = run.config.label.session, copy.deepcopy(run.config)
   try:
     config.label.update(kept.settings)
   except (KeyError, AttributeError, TypeError) as error:
@@ -32,34 +47,38 @@ def with_session(session: Session) -> tuple[Session, LabelSession]:
                      "--mode=propagate") from None
   validate(config)
   as_trained = copy.deepcopy(config)
-  as_trained.scene = session.workdir.read_config().scene
-  session.workdir.check_config(as_trained, ("shape",))
-  if config.label.primary == "regions" and not regions_file(session).exists():
-    raise InputError(f"{regions_file(session)} is gone, on which label.primary=regions "
-                     "rests; make it by --mode=propagate with the first photographs")
-  made = Session(config, session.workdir, session.command)
-  made.scene = session.scene.replace(near=kept.near, far=kept.far)
-  made.space = kept.space
-  return made, kept
+  as_trained.scene = run.workdir.read_config().scene
+  run.workdir.check_config(as_trained, ("shape",))
+  return config
 
 
-def transfer(session: Session, kept: LabelSession) -> str:
-  """Labels the views of the scene; returns the labels' name."""
-  scene, settings = session.scene, session.config.label
-  renderer = dataclasses.replace(labels_lib.view_renderer(session),
-                                 background=kept.background)
-  params = trained_params(session, "shape")
-  assignment = labels_lib.assignment(session, settings.primary)
-  labeler = ViewLabeler.fit(
-      assignment, renderer.entities(params, kept.clicked), kept.labels,
-      sorted({int(c) for c in kept.labels if c > 0}), settings.min_confidence,
-      adapt=labels_lib.adaptation(session, renderer, params, [assignment]),
-      edges=labels_lib.edge_settings(session))
+def _method(run: Run, scene: Scene, kept: LabelSession) -> Assignment:
+  """The primary method; its regions are the folder's own, which are never made here:
+  the photographs at hand are others."""
+  def regions() -> SceneRegions:
+    path = run.workdir.path / regions_file.NAME
+    field = load_field(run, scene, "fit", space=kept.space, background=kept.background)
+    scene_regions = regions_file.read_regions(
+        path, field, settings_of(run.config, RegionSettings, "regions"))
+    if scene_regions is None:
+      state = "is of another field, or damaged" if path.exists() else "is gone"
+      raise InputError(f"{path} {state}, on which label.primary=regions rests; make it "
+                       "by --mode=propagate with the first photographs")
+    return scene_regions
+
+  return parts.method_of(run.config, run.config.label.primary, regions)
+
+
+def _write(run: Run, scene: Scene, kept: LabelSession, method: Assignment) -> str:
+  settings = run.config.label
+  field = load_field(run, scene, "shape", space=kept.space, background=kept.background)
+  scene_labeler = fit_scene_labeler(
+      method, kept.label_set, field, scene,
+      parts.renderer_of(run.config, field.model, field.background, [method]),
+      edges=parts.edges_of(run.config), seed=run.config.seed, rays=kept.clicked)
   name = f"{scene.name}-shaped-{settings.primary}"
-  chosen = scene.test if settings.views == "test" else range(len(scene.frames))
+  views = scene.test if settings.views == "test" else range(len(scene.frames))
   print(f"propagate: {len(kept.labels)} labelled pixels of {settings.session} to "
-        f"{len(chosen)} views", flush=True)
-  folder = session.workdir.path
-  labeler.write_views(renderer, params, scene, chosen, folder / "labels" / name,
-                      folder / "confidence" / name)
+        f"{len(views)} views", flush=True)
+  write_views(scene_labeler, views, run.workdir.path, name, settings.min_confidence)
   return name

@@ -61,11 +61,6 @@ class Checkpoints:
     return sorted(int(entry.name) for entry in self._folder.iterdir()
                   if entry.name.isdecimal() and entry.is_dir())
 
-  @property
-  def latest_step(self) -> int | None:
-    """Step of the newest checkpoint, None when there is none."""
-    return self.steps[-1] if self.steps else None
-
   def save(self, step: int, state: State) -> None:
     """Saves `state` as the checkpoint of `step` and drops the oldest.
 

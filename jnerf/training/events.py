@@ -42,11 +42,6 @@ class Events:
     for name, value in terms.items():
       self._open().add_scalar(name, float(value), step)
 
-  def image(self, step: int, name: str, image: np.ndarray) -> None:
-    """Logs `image [H, W, 3]`, in [0, 1]."""
-    pixels = np.round(255 * np.clip(np.asarray(image), 0, 1)).astype(np.uint8)
-    self._open().add_image(name, pixels, step, dataformats="HWC")
-
   def flush(self) -> None:
     """Makes what was logged visible to readers."""
     if self._writer is not None:

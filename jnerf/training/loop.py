@@ -23,12 +23,13 @@ import numpy as np
 import optax
 
 from jnerf.errors import InputError
-from jnerf.fields.model import Model
+from jnerf.fields.field import Field
 from jnerf.scenes import pixels
 from jnerf.structs import Batch
 from jnerf.training import devices
 from jnerf.training import step as step_lib
 from jnerf.training.compilation import compile_timed
+from jnerf.training.objective import Objective
 from jnerf.training.state import TrainState
 
 BACKGROUNDS = {"black": 0.0, "grey": 0.5, "white": 1.0}
@@ -45,14 +46,20 @@ class Training:
   num_views: views that a batch is drawn from, 0 = all, see `pixels.draw_pixels`.
   """
 
-  model: Model
+  model: Field
   optimizer: optax.GradientTransformation
-  objective: step_lib.Objective
+  objective: Objective
   num_steps: int
   num_rays: int
   steps_per_call: int = 25
   background: str = "random"
   num_views: int = 0
+
+  @property
+  def every(self) -> int:
+    """Every how many rays of a batch one is contrasted; 1 where none is."""
+    recipe = self.objective.recipe
+    return 1 if recipe is None else recipe.contrast.every(self.num_rays)
 
 
 @dataclasses.dataclass
@@ -66,15 +73,16 @@ class Timing:
 
 
 def draw_batch(data: pixels.PixelData, key, num_rays: int, background: str,
-               num_views: int = 0, pixel_index=None, xnp=jnp) -> Batch:
+               num_views: int = 0, every: int = 1, pixel_index=None, xnp=jnp) -> Batch:
   """A step's whole randomness and the data it selects; the key is consumed.
 
+  every: every how many rays one is contrasted, and drawn by the data's strata.
   pixel_index: `[N, 3]` pixels drawn before, where the caller gathers on the host.
   """
   pixel_key, jitter_key, background_key = jax.random.split(key, 3)
   if pixel_index is None:
     pixel_index = pixels.draw_pixels(pixel_key, num_rays, data.shape, data.drawable,
-                                     num_views, data.strata)
+                                     num_views, data.strata, every)
   jitter = jax.random.uniform(jitter_key, (num_rays, 2), minval=-0.5, maxval=0.5)
   if background == "random":
     behind = jax.random.uniform(background_key, (num_rays, 3))
@@ -90,7 +98,7 @@ def make_device_call(training: Training, mesh):
     key = jax.random.fold_in(key, state.step)
     batch_key, step_key = jax.random.split(key)
     batch = draw_batch(data, batch_key, training.num_rays, training.background,
-                       training.num_views)
+                       training.num_views, training.every)
     batch = jax.lax.with_sharding_constraint(batch, devices.split(mesh))
     return _step(training, state, batch, step_key)
 
@@ -204,7 +212,7 @@ def host_batches(data: pixels.PixelData, key, training: Training, first_step: in
       pixel_key, _, _ = jax.random.split(batch_key, 3)
       index = np.asarray(pixels.draw_pixels(
           pixel_key, training.num_rays, data.shape, data.drawable, training.num_views,
-          data.strata))
+          data.strata, training.every))
       batches.append(draw_batch(data, batch_key, training.num_rays, training.background,
                                 pixel_index=index, xnp=np))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from flax import struct
@@ -9,7 +10,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jnerf.fields.model import Model
+from jnerf.errors import InputError
+from jnerf.fields.field import Field
+from jnerf.settings import setting
 
 
 @struct.dataclass
@@ -36,24 +39,55 @@ def create(params, optimizer: optax.GradientTransformation,
                     threshold=jnp.asarray(threshold, jnp.float32))
 
 
-def initialize(model: Model, optimizer: optax.GradientTransformation, key) -> TrainState:
+def initialize(model: Field, optimizer: optax.GradientTransformation, key) -> TrainState:
   """The state of a fresh model; the key is consumed."""
   return create(model.init(key), optimizer)
 
 
-def make_optimizer(*, steps: int, learning_rate: float, final_learning_rate: float,
-                   warmup_steps: int,
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+  """How long a stage trains, on how many rays, and how fast."""
+
+  steps: int = setting(1500, "of training", at_least=1)
+  num_rays: int = setting(1024, "rays of a batch", at_least=2)
+  learning_rate: float = setting(1e-2, "after the warm-up", above=0)
+  final_learning_rate: float = setting(5e-4, "to which it decays", above=0)
+  warmup_steps: int = setting(50, "in which it grows; of a shorter training half",
+                              at_least=0)
+
+  def check(self, section: str) -> None:
+    """Raises InputError where settings contradict one another."""
+    if self.final_learning_rate > self.learning_rate:
+      raise InputError(
+          f"{section}.final_learning_rate={self.final_learning_rate}: must not be above "
+          f"{section}.learning_rate={self.learning_rate}")
+
+
+  @property
+  def warmup(self) -> int:
+    """Steps of the warm-up, which a quick try of few steps cuts short."""
+    return self.warmup_steps if self.warmup_steps < self.steps else self.steps // 2
+
+  def steps_per_call(self, at_most: int) -> int:
+    """Into calls of how many steps all are divided evenly."""
+    return max(n for n in range(1, min(at_most, self.steps) + 1) if self.steps % n == 0)
+
+
+def make_optimizer(schedule: Schedule,
                    max_grad_norm: float = 0.0) -> optax.GradientTransformation:
   """Adam with linear warm-up and exponential decay to the final rate.
 
   epsilon is 1e-15, as in Instant-NGP: rows of a hash table that few samples
   touch have tiny gradients and must not be slowed down by it.
+
+  max_grad_norm: to which gradients are clipped; 0: not at all.
   """
-  schedule = optax.warmup_exponential_decay_schedule(
-      init_value=learning_rate / max(warmup_steps, 1), peak_value=learning_rate,
-      warmup_steps=warmup_steps, transition_steps=max(steps - warmup_steps, 1),
-      decay_rate=final_learning_rate / learning_rate)
-  adam = optax.adam(schedule, b1=0.9, b2=0.99, eps=1e-15)
+  rate, warmup = schedule.learning_rate, schedule.warmup
+  rates = optax.warmup_exponential_decay_schedule(
+      init_value=rate / max(warmup, 1), peak_value=rate, warmup_steps=warmup,
+      transition_steps=max(schedule.steps - warmup, 1),
+      decay_rate=schedule.final_learning_rate / rate)
+  adam = optax.adam(rates, b1=0.9, b2=0.99, eps=1e-15)
   if max_grad_norm:
     return optax.chain(optax.clip_by_global_norm(max_grad_norm), adam)
   return adam

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jnerf.fields.field import Field
 from jnerf.fields.hash_grid import HashGrid
-from jnerf.fields.model import Model
 from jnerf.fields.samplers import points_along
 from jnerf.fields.spaces import Space
 from jnerf.rendering import compositing
@@ -61,7 +61,7 @@ def rendered_features(field: FeatureField, params, entities: Entities):
 
 
 def distillation_loss(params, plain_params, batch: Batch, *, field: FeatureField,
-                      model: Model):
+                      model: Field):
   """Mean squared error of the rendered features against the views' unit features.
 
   Its minimum, where views disagree, is their mean direction, the shorter the more they
@@ -74,7 +74,7 @@ def distillation_loss(params, plain_params, batch: Batch, *, field: FeatureField
   return jnp.mean(jnp.sum((features - unit_rows(batch.features)) ** 2, axis=-1))
 
 
-def distill(params, plain_params, *, field: FeatureField, model: Model,
+def distill(params, plain_params, *, field: FeatureField, model: Field,
             optimizer: optax.GradientTransformation,
             next_batches: Callable[[int], Batch], num_steps: int,
             on_call: Callable[[int, float], None] = lambda step, loss: None):

@@ -1,6 +1,6 @@
 """Rivals on visual features: nearest prototype and linear probe, no gradients at all.
 
-`on_features` puts any features in the place of gradients, so that a rival is labelled
+`OnFeatures` puts any features in the place of gradients, so that a rival is labelled
 by the very code that labels gradients. The features here are those of the photographs
 (`Entities.features`), each view by itself; `distilled` renders its own.
 """
@@ -12,10 +12,12 @@ import dataclasses
 import functools
 from typing import Any
 
+from flax import struct
 import jax
 import jax.numpy as jnp
 
-from jnerf.labeling.assignment import Assignment, bayes_classifier
+from jnerf.labeling.assignment import Assignment, Classifier
+from jnerf.labeling.bayes import BayesClassifier
 from jnerf.labeling.response import cosine_response
 from jnerf.labeling.seeds import mean_gradient_seeds
 from jnerf.shaping.pairs import unit_rows
@@ -32,40 +34,66 @@ RIDGE = 0.3  # of the probes: noise over prior variance
 COLOR_SCALE = 2.0  # of RGB in [0, 1], beside features of length 1
 
 
-def on_features(assignment: Assignment, rows: Callable[[Entities], Array],
-                **needs: bool) -> Assignment:
-  """`assignment` with features `rows` in the place of gradients.
+@dataclasses.dataclass(frozen=True)
+class OnFeatures(Assignment):
+  """A method on features in the place of gradients.
 
-  needs: what `rows` reads, as in `Assignment`.
+  method: how it labels; row_fn: `entities (N) -> [N, D]`, the features.
+  sampled, photographed: whether `row_fn` reads samples, or photographs' features.
   """
-  return dataclasses.replace(assignment, rows=rows, probabilities=None, **needs)
+
+  method: Assignment
+  row_fn: Callable[[Entities], Array]
+  sampled: bool = False
+  photographed: bool = False
+
+  def fit(self, entities: Entities, labels, class_ids) -> Any:
+    return self.method.fit(entities, labels, class_ids)
+
+  @property
+  def rows(self) -> Callable[[Entities], Array]:
+    return self.row_fn
+
+  @property
+  def needs_samples(self) -> bool:
+    return self.sampled
+
+  @property
+  def needs_features(self) -> bool:
+    return self.photographed
 
 
 def feature_rivals(name: str, feature_fn: FeatureFn, context: Any = None,
                    **needs: bool) -> dict[str, Assignment]:
   """Nearest prototype `name` and linear probes `name-probe`, `name-probe-color`.
 
-  context: a pytree that `feature_fn` needs, such as the params of a field; in a jitted
-    function's closure it would be a constant. needs: as in `on_features`.
+  context: a pytree that `feature_fn` needs, such as the params of a field; in a compiled
+    function's closure it would be a constant. needs: as of `OnFeatures`.
   """
-  probe = bayes_classifier(RIDGE)
+  probe = BayesClassifier(ridge=RIDGE)
   alone, colored = (functools.partial(jax.jit(fn), context) for fn in (
       feature_fn, joined_with_color(feature_fn, COLOR_SCALE)))
-  return {name: on_features(nearest_prototype(), alone, **needs),
-          f"{name}-probe": on_features(probe, alone, **needs),
-          f"{name}-probe-color": on_features(probe, colored, **needs)}
+  return {name: OnFeatures(NearestPrototype(), alone, **needs),
+          f"{name}-probe": OnFeatures(probe, alone, **needs),
+          f"{name}-probe-color": OnFeatures(probe, colored, **needs)}
 
 
-def nearest_prototype() -> Assignment:
+@dataclasses.dataclass(frozen=True)
+class NearestPrototype(Assignment):
   """Cosine with the mean of each class's unit rows."""
 
-  def fit(entities, labels, class_ids):
-    return mean_gradient_seeds(entities.J, labels, class_ids)
+  def fit(self, entities: Entities, labels, class_ids) -> Prototypes:
+    return Prototypes(mean_gradient_seeds(entities.J, labels, class_ids))
 
-  def scores(state, entities):
-    return cosine_response(entities.J, state)
 
-  return Assignment(fit, scores)
+@struct.dataclass
+class Prototypes(Classifier):
+  """columns: `[D, K]` mean row of every class."""
+
+  columns: Array
+
+  def scores(self, entities: Entities):
+    return cosine_response(entities.J, self.columns)
 
 
 def photo_features(context, entities: Entities):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 from flax import struct
 import flax.linen as nn
@@ -20,11 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jnerf.fields.model import Model
+from jnerf.fields.field import Field
 from jnerf.fields.samplers import points_along
-from jnerf.labeling.assignment import Assignment
+from jnerf.labeling.assignment import Assignment, Classifier
 from jnerf.rendering import compositing
-from jnerf.structs import Array, Batch, Rays
+from jnerf.structs import Array, Batch, Entities, Rays
 from jnerf.training.loop import finite_logs, scan_steps
 
 CLASSES = 32  # the head's outputs come in multiples, so that it is compiled once
@@ -66,31 +67,48 @@ class LabelledRays:
   target: Array
 
 
-def semantic_head(model: Model, params, batches: Batch,
-                  training: HeadTraining = HeadTraining()) -> Assignment:
-  """Trains a copy of `params` with a head for every set of labels.
+@dataclasses.dataclass(frozen=True, eq=False)
+class SemanticHead(Assignment):
+  """Trains a copy of a fitted field with a head for every set of labels.
 
-  batches: the photometric batches, with a leading axis of steps.
+  model, params: the fitted field; batches: the photometric batches, with a leading axis
+  of steps.
   """
 
-  def fit(entities, labels, class_ids):
+  model: Field
+  params: Any
+  batches: Batch
+  training: HeadTraining = HeadTraining()
+
+  @property
+  def needs_samples(self) -> bool:
+    return True
+
+  def fit(self, entities: Entities, labels, class_ids) -> HeadClassifier:
     num_classes = len(class_ids)
-    labelled = draw_labelled(entities.rays, labels, class_ids, batches.rgb.shape[0],
-                             training.labelled_rays)
+    labelled = draw_labelled(entities.rays, labels, class_ids,
+                             self.batches.rgb.shape[0], self.training.labelled_rays)
     outputs = CLASSES * -(-num_classes // CLASSES)
-    trained, logs = train_head(model, training, outputs, params, batches, labelled,
-                               np.int32(num_classes))
-    finite_logs(logs, 0, batches.rgb.shape[0])
-    return trained, jnp.arange(num_classes)  # the outputs in use
+    num_steps = self.batches.rgb.shape[0]
+    trained, logs = train_head(self.model, self.training, outputs, self.params,
+                               self.batches, labelled, np.int32(num_classes))
+    finite_logs(logs, 0, num_steps)
+    return HeadClassifier(trained, jnp.arange(num_classes), self.model)
 
-  def scores(state, entities):
-    trained, used = state
-    outputs = trained["head"]["classes"]["bias"].shape[0]
-    logits = render_classes(model, Head(outputs), trained, entities.rays,
+
+@struct.dataclass
+class HeadClassifier(Classifier):
+  """A trained field and head; used: `[K]` the outputs in use."""
+
+  trained: Any
+  used: Array
+  model: Field = struct.field(pytree_node=False)
+
+  def scores(self, entities: Entities):
+    outputs = self.trained["head"]["classes"]["bias"].shape[0]
+    logits = render_classes(self.model, Head(outputs), self.trained, entities.rays,
                             entities.rendering.t)
-    return logits[:, used]
-
-  return Assignment(fit, scores, needs_samples=True)
+    return logits[:, self.used]
 
 
 def draw_labelled(rays: Rays, labels, class_ids, num_steps: int,
@@ -109,7 +127,7 @@ def draw_labelled(rays: Rays, labels, class_ids, num_steps: int,
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def train_head(model: Model, training: HeadTraining, outputs: int, params,
+def train_head(model: Field, training: HeadTraining, outputs: int, params,
                batches: Batch, labelled: LabelledRays, num_classes):
   """`(params, logs)`: of the trained copy, `field`, and of its head, `head`.
 
@@ -148,7 +166,7 @@ def train_head(model: Model, training: HeadTraining, outputs: int, params,
   return learnt, logs
 
 
-def render_classes(model: Model, head: Head, params, rays: Rays, t):
+def render_classes(model: Field, head: Head, params, rays: Rays, t):
   """Class logits `[N, outputs]` of rays at the samples `t [N, S + 1]`.
 
   A single sample is a point, and opaque.

@@ -8,12 +8,14 @@ neighbour it is the mean of 2 x 2 rays. The same seed gives the same arrays.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 
 import numpy as np
 
 from jnerf.geometry import cameras
 from jnerf.geometry.poses import look_at
 from jnerf.scenes.room import raycast, room_layout, room_light
+from jnerf.settings import setting
 from jnerf.structs import Scene
 
 HFOV = 82.0  # degrees
@@ -33,6 +35,17 @@ _WALKS = (
 )
 _AMBIENT = np.array([0.16, 0.16, 0.165])  # light that comes from everywhere
 _CONTRAST = 0.1  # colour step between neighbours that asks for more rays
+
+
+@dataclasses.dataclass(frozen=True)
+class RoomSettings:
+  """Of the procedural room."""
+
+  seed: int = setting(0, "of its furniture, textures and cameras", at_least=0)
+  width: int = setting(160, "pixels", at_least=8)
+  height: int = setting(120, "pixels", at_least=8)
+  num_train: int = setting(96, "training views", at_least=1)
+  num_test: int = setting(24, "test views", at_least=1)
 
 
 def make_room(*, width: int = 160, height: int = 120, num_train: int = 96,
