@@ -8,8 +8,8 @@ features (colour and texture statistics), and by ground truth for comparison.
 
 Two CPU cores: about 4 minutes, of which 65 s fitting and 2 x 40 s shaping; smoke
 about a minute, nearly all of it compiling. Expect 32 dB on test views and, with one
-click per class in one frame, mIoU 0.69 plain and 0.73 shaped by `regions`; 0.46 and 0.74
-by `cosine`, 0.94 with the oracle's pairs. Measured rows: experiments/results/room.json.
+click per class in one frame, mIoU 0.65 plain and 0.75 shaped by `regions`; 0.47 and 0.72
+by `cosine`, 0.95 with the oracle's pairs. Measured rows: experiments/results/room.json.
 """
 
 from jnerf.runs.config import default_config
@@ -39,6 +39,7 @@ def _shrink(config):
                            color_width=16, proposal_cells=16, proposal_samples=16,
                            samples=8)
   config.fit.update(steps=60, num_rays=256, warmup_steps=10)
+  config.regions.update(num_cells=32, num_regions=400)
   config.shape.update(steps=20, num_rays=256, contrast_rays=128, warmup_steps=5)
   config.label.update(seeds=2, protocols=("sparse", "dense"), views="all",
                       methods=("regions", "cosine", "paper", "bayes"),
