@@ -9,14 +9,15 @@
     labels = labeler.label_view("0001")
 
 Settings are those of the command (docs/settings.md), as keyword arguments, `steps=500`,
-or as the groups that hold them, `jnerf.Schedule(steps=500)`; what is left out is what the
-command does. Nothing is written to the disk: work that is to survive belongs into a
-working folder, by the command, whose results `open_run` gives.
+or as the groups that hold them, `jnerf.Schedule(steps=500)`; what is left out is the
+default there, of fewer steps than experiments/capture.py asks for. Nothing is written to
+the disk: work that is to survive belongs into a working folder, by the command, whose
+results `open_run` gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import os
 from typing import Any
@@ -33,12 +34,13 @@ from jnerf.labeling.labels import LabelSet, labels_of_clicks
 from jnerf.labeling.response import response_map
 from jnerf.labeling.scene_labeler import SceneLabeler, fit_scene_labeler, view_number
 from jnerf.runs import loading, parts
-from jnerf.runs.config import configured, settings_of, validate
+from jnerf.runs.config import configured, row_kind, settings_of, validate
 from jnerf.runs.run import STAGE_OF_FIELD, Run, stage_key
 from jnerf.runs.stage_training import PROGRESS_TERMS, num_bytes
 from jnerf.runs.workdir import Workdir
+from jnerf.scenes import hints
 from jnerf.scenes import load as scene_load
-from jnerf.scenes.clicks import read_clicks
+from jnerf.scenes.clicks import check_clicks, parse_clicks, read_clicks
 from jnerf.scenes.load import SceneSettings
 from jnerf.scenes.pixels import PixelData, pixel_data
 from jnerf.scenes.rays import depth_of_view, rays_of_pixels, rays_of_view
@@ -50,13 +52,17 @@ from jnerf.training import state as state_lib
 from jnerf.training.loop import train
 from jnerf.training.progress import Progress, ViewProgress
 
+MAX_PIXELS = 5_000_000  # of all views, as experiments/capture.py
+
 
 def load_scene(path: str | os.PathLike = "", *groups, **settings) -> Scene:
   """A capture in any layout that is recognised, or without a path the procedural room.
 
   settings: of `scene`, such as `width=320`; of the room as `RoomSettings(width=48)`.
+    Without a width a capture is halved until it has `max_pixels`, here 5 million.
   """
-  config = _configured("scene", groups, {"path": os.fspath(path), **settings})
+  config = _configured("scene", groups, {
+      "path": os.fspath(path), "max_pixels": MAX_PIXELS, **settings})
   return scene_load.load_scene(settings_of(config, SceneSettings, "scene"),
                                settings_of(config, RoomSettings, "scene.room"))
 
@@ -85,8 +91,9 @@ def fit(scene: Scene, *groups, seed: int = 0, **settings) -> FittedField:
                      parts.background_of(config, scene))
 
 
-def find_regions(field: FittedField, scene: Scene, features: FeatureMaps | None = None,
-                 *groups, **settings) -> SceneRegions:
+def find_regions(field: FittedField, scene: Scene, *groups,
+                 features: FeatureMaps | None = None,
+                 **settings) -> SceneRegions:
   """The regions of the scene's surfaces, where a fitted field has them.
 
   features: visual ones; by default those of `load_features`. settings: of `regions`.
@@ -113,11 +120,12 @@ def shape(field: FittedField, scene: Scene, *groups, features: FeatureMaps | Non
   recipe, source = parts.recipe_of(config), settings_of(config, PairSource, "shape")
   features = load_features(scene) if features is None else features
   if source.pairs == "regions" and regions is None:
-    regions = field.regions or find_regions(field, scene, features)
+    regions = field.regions or find_regions(field, scene, features=features)
+  segments = hints.read_hints(source.hints, scene) if source.hints else None
   data = pair_data(field, scene, features, recipe, source, regions=regions,
-                   chunk=config.runtime.chunk)
+                   segments=segments, chunk=config.runtime.chunk)
   params = _train(config, "shape", field.model, field.params, data)
-  return FittedField(field.model, params, field.background, regions)
+  return FittedField(field.model, params, field.background, regions, recipe.rows)
 
 
 def draw_clicks(scene: Scene, protocol: str = "sparse", seed: int = 0) -> LabelSet:
@@ -126,17 +134,19 @@ def draw_clicks(scene: Scene, protocol: str = "sparse", seed: int = 0) -> LabelS
 
 
 def fit_labeler(field: FittedField, scene: Scene,
-                clicks: str | os.PathLike | Clicks | LabelSet, *groups,
+                clicks: str | os.PathLike | Mapping | Clicks | LabelSet, *groups,
                 method: str = "regions", regions: SceneRegions | None = None,
                 seed: int = 0, **settings) -> SceneLabeler:
   """Teaches a method the clicks; the labeler's `label_view(frame)` labels any view.
 
-  clicks: a clicks file, or what one holds.
+  clicks: a clicks file, or what one holds, parsed or not.
   method: of `label.methods`; regions: by default the field's own, else found by it.
   settings: of `label`.
+
+  Raises InputError for clicks that do not fit the scene.
   """
   config = _configured("label", groups, {"methods": (method,), "primary": method,
-                                         **settings})
+                                         **settings}, _with_rows(field))
   config.seed = seed
 
   def scene_regions():
@@ -146,15 +156,18 @@ def fit_labeler(field: FittedField, scene: Scene,
   return fit_scene_labeler(
       assignment, label_set_of(clicks, scene), field, scene,
       parts.renderer_of(config, field.model, field.background, [assignment]),
-      edges=parts.edges_of(config), seed=seed)
+      edges=parts.edges_of(config), min_confidence=config.label.min_confidence, seed=seed)
 
 
-def label_set_of(clicks: str | os.PathLike | Clicks | LabelSet, scene: Scene) -> LabelSet:
+def label_set_of(clicks: str | os.PathLike | Mapping | Clicks | LabelSet,
+                 scene: Scene) -> LabelSet:
   """Clicks, however they are given, as the labelled pixels of a scene."""
   if isinstance(clicks, LabelSet):
     return clicks
   if isinstance(clicks, Clicks):
-    return labels_of_clicks(clicks, scene)
+    return labels_of_clicks(check_clicks(clicks, scene), scene)
+  if isinstance(clicks, Mapping):
+    return labels_of_clicks(parse_clicks(clicks, scene), scene)
   return labels_of_clicks(read_clicks(clicks, scene), scene, str(clicks))
 
 
@@ -171,9 +184,12 @@ def respond(field: FittedField, scene: Scene, pixel: Sequence[int],
             view: int | str | None = None) -> np.ndarray:
   """`[H, W]` in [0, 1]: what answers in a view to a click on a pixel, without training.
 
-  pixel: view, row, column; view: where the answer is looked at, by default the pixel's.
+  pixel: view, row, column, counted from 0 at the size of the scene's images; view: where
+    the answer is looked at, by default the pixel's.
+
+  Raises InputError for a pixel that the scene does not have.
   """
-  renderer, pixel = _renderer(field), np.array([pixel], np.int64)
+  renderer, pixel = _renderer(field), _pixel(pixel, scene)
   number = int(pixel[0, 0]) if view is None else view_number(scene, view)
   direction, = renderer.gradients(field.params, rays_of_pixels(scene, pixel))
   response, = renderer.map(field.params, rays_of_view(scene, number),
@@ -194,6 +210,8 @@ def score_labels(labeler: SceneLabeler,
   num = 1 + max(int(truth.max()), max(label_set.classes))
   numbers = [view_number(scene, view) for view in (
       scene.test.tolist() if views is None else views)]
+  if not numbers:
+    raise InputError(f"scene {scene.name}: there are no views to score labels on")
   confusion = sum(metrics.confusion_matrix(
       labeler.label_view(view).classes, truth[view], num) for view in numbers)
   return metrics.segmentation_scores(confusion, label_set.classes)
@@ -220,7 +238,8 @@ class OpenRun:
       raise InputError(f"{name!r}: must be one of {', '.join(STAGE_OF_FIELD)}")
     field = loading.load_field(self.run, self.scene, STAGE_OF_FIELD[name])
     plain = loading.load_field(self.run, self.scene, "fit")
-    return field.replace(regions=loading.kept_regions(self.run, self.scene, plain))
+    return field.replace(regions=loading.kept_regions(self.run, self.scene, plain),
+                         rows=row_kind(self.run.config))
 
 
 def open_run(workdir: str | os.PathLike) -> OpenRun:
@@ -234,8 +253,19 @@ def open_run(workdir: str | os.PathLike) -> OpenRun:
   return OpenRun(run, loading.load_scene(run))
 
 
-def _configured(section: str, groups, settings):
-  config = configured(section, groups, settings)
+def _pixel(pixel: Sequence[int], scene: Scene) -> np.ndarray:
+  """`[1, 3]` int64, checked."""
+  found, bounds = np.asarray(pixel), (len(scene.frames), *scene.size[::-1])
+  if found.shape != (3,) or not np.issubdtype(found.dtype, np.integer):
+    raise InputError(f"pixel={pixel!r}: must be three integers: view, row, column")
+  if (found < 0).any() or (found >= bounds).any():
+    raise InputError(f"pixel={found.tolist()}: must lie below {bounds[0]} views, "
+                     f"{bounds[1]} rows, {bounds[2]} columns")
+  return found[None].astype(np.int64)
+
+
+def _configured(section: str, groups, settings, config=None):
+  config = configured(section, groups, settings, config)
   validate(config)
   return config
 
@@ -246,7 +276,12 @@ def _choice(config, scene: Scene) -> feature_choice.FeatureChoice:
 
 
 def _renderer(field: FittedField):
-  return parts.renderer_of(configured("shape", (), {}), field.model, field.background)
+  return parts.renderer_of(_with_rows(field), field.model, field.background)
+
+
+def _with_rows(field: FittedField):
+  """The default config, with the rows that the field was shaped by."""
+  return configured("shape", () if field.rows is None else (field.rows,), {})
 
 
 def _train(config, stage: str, model, params, data: PixelData):

@@ -1,5 +1,6 @@
 """A labeler on a scene: a view's label map, and the files that are made of it."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -65,13 +66,15 @@ def test_a_view_is_labelled_by_all_its_pixels(case):
   assert set(np.unique(case.expected.classes)) == {1, 4}
   with pytest.raises(InputError, match="no frame 'c'"):
     case.scene_labeler.label_view("c")
+  with pytest.raises(InputError, match="no view -1; its views count from 0 to 1"):
+    case.scene_labeler.label_view(-1)
 
 
 def test_files_hold_the_label_map_and_void_where_nobody_can_tell(case, tmp_path):
   for kind in ("labels", "confidence"):
     (tmp_path / kind / "mine").mkdir(parents=True)
     (tmp_path / kind / "mine" / "stale.png").touch()
-  write_views(case.scene_labeler, [1], tmp_path, "mine", 0.0)
+  write_views(case.scene_labeler, [1], tmp_path, "mine")
   names = [path.name for path in sorted(tmp_path.rglob("*.png"))]
   assert names == ["b.png", "b.png"]
   np.testing.assert_array_equal(read_label_png(tmp_path / "labels/mine/b.png"),
@@ -79,7 +82,8 @@ def test_files_hold_the_label_map_and_void_where_nobody_can_tell(case, tmp_path)
   np.testing.assert_allclose(read_confidence_png(tmp_path / "confidence/mine/b.png"),
                              case.expected.confidence, atol=0.51 / 255)
   middle = float(np.median(case.expected.confidence))
-  write_views(case.scene_labeler, [1], tmp_path, "sure", middle)
+  sure = dataclasses.replace(case.scene_labeler, min_confidence=middle)
+  write_views(sure, [1], tmp_path, "sure")
   np.testing.assert_array_equal(
       read_label_png(tmp_path / "labels/sure/b.png"),
       np.where(case.expected.confidence >= middle, case.expected.classes, 0))

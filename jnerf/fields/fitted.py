@@ -19,12 +19,15 @@ class FittedField:
   background: grey level that is seen behind it outside training.
   regions: of the scene that it was fitted to (`shaping.scene_regions`), where they are
     known already; or None.
+  rows: which gradients were shaped (`shaping.rows`), which labels and responses then
+    compare; None: not shaped.
   """
 
   model: Field = struct.field(pytree_node=False)
   params: Any
   background: float = struct.field(pytree_node=False, default=0.5)
   regions: Any = struct.field(pytree_node=False, default=None)
+  rows: Any = struct.field(pytree_node=False, default=None)
 
   def __repr__(self) -> str:
     num = sum(leaf.size for leaf in jax.tree.leaves(self.params))

@@ -17,6 +17,7 @@ import difflib
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
+import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.evaluating.protocols import parse_protocol
@@ -69,6 +70,8 @@ SECTIONS: dict[str, tuple] = {
 }
 
 
+# Sections beside their own that calls from Python also take settings of.
+ALSO_OF = {"fit": ("field",)}
 MANY = 5  # times as many device calls as asked for would cost the user's time
 
 
@@ -112,16 +115,16 @@ def configured(section: str, groups: Sequence, settings: Mapping[str, Any],
                config: ConfigDict | None = None) -> ConfigDict:
   """The default config, or `config`, with other settings; for calls from Python.
 
-  section: in which `settings` are looked up, unless their names are whole keys such as
-    `field.kind`.
-  groups: instances of groups; one that several sections have goes to this one.
+  section: in which `settings` are looked up, and below it, unless their names are whole
+    keys such as `field.kind`.
+  groups: instances of groups of this section, or of what belongs to it.
 
-  Raises InputError for a setting that there is not, or of another type.
+  Raises InputError for a setting that there is not, or of another section or type.
   """
   config = copy.deepcopy(config) if config is not None else default_config()
   values = {}
   for group in groups:
-    place = _section_of_group(type(group), section)
+    place = _section_of_group(group, section)
     values |= {f"{place}.{field.name}": getattr(group, field.name)
                for field in fields_of(group)}
     for name, kind in FIELDS.items():
@@ -129,13 +132,19 @@ def configured(section: str, groups: Sequence, settings: Mapping[str, Any],
         values["field.kind"] = name
   known = {key for key, _, _ in setting_fields()}
   for name, value in settings.items():
-    key = name if name in known else f"{section}.{name}"
+    below = sorted(key for key in known if key.startswith(f"{section}."))
+    of_name = [key for key in below if key.split(".")[-1] == name]
+    key = name if "." in name else f"{section}.{name}"
+    if key not in known and len(of_name) == 1:
+      key, = of_name  # of a part of the section, as `scales` of `features.local`
     if key not in known:
-      own = [key.split(".")[-1] for key in known if key.startswith(f"{section}.")]
+      own = [key.split(".")[-1] for key in below]
       close = difflib.get_close_matches(name, own, n=1)
       hint = f"did you mean {close[0]}?" if close else "see docs/settings.md"
+      if of_name:
+        hint = f"say which, as in **{{{of_name[0]!r}: ...}}"
       raise InputError(f"{name}: unknown setting of {section}; {hint}")
-    values[key] = value
+    values[key] = value.item() if isinstance(value, np.generic) else value
   for key, value in values.items():
     try:
       config.update_from_flattened_dict({key: value})
@@ -145,11 +154,21 @@ def configured(section: str, groups: Sequence, settings: Mapping[str, Any],
   return config
 
 
-def _section_of_group(group: type, preferred: str) -> str:
-  for section in (preferred, *SECTIONS):
-    if any(group in (kind, type(kind)) for kind in SECTIONS[section]):
-      return section
-  raise InputError(f"{group.__name__} is no group of settings; see docs/settings.md")
+def _section_of_group(group: Any, preferred: str) -> str:
+  """Where a group belongs in a call of the section `preferred`."""
+  if isinstance(group, type):
+    raise InputError(f"{group.__name__}: give its settings, {group.__name__}(...)")
+  kind = type(group)
+  homes = [section for section, groups in SECTIONS.items()
+           if any(kind in (other, type(other)) for other in groups)]
+  if not homes:
+    raise InputError(f"{kind.__name__} is no group of settings; see docs/settings.md")
+  roots = (preferred, "runtime", *ALSO_OF.get(preferred, ()))
+  fitting = [home for home in homes if home.split(".")[0] in roots]
+  if not fitting:
+    raise InputError(f"{kind.__name__}: holds settings of {' and '.join(homes)}, not of "
+                     f"{preferred}")
+  return fitting[0]
 
 
 def method_settings(config: ConfigDict) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def settings_page() -> str:
     summaries = [_summary(group) for group in groups]
     parts += [f"## {section or 'the run'}", " ".join(dict.fromkeys(summaries)),
               "\n".join(["| setting | default | meaning |", "| --- | --- | --- |",
-                         *(f"| `{key}` | `{_value(default)}` | {_help(field)} |"
+                         *(f"| `{key}` | `{_value(default)}` | {_cell(field)} |"
                            for key, field, default in rows)])]
   return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -49,6 +49,11 @@ def _value(default) -> str:
   if isinstance(default, tuple):
     return ",".join(map(str, default)) or "()"
   return '""' if default == "" else str(default)
+
+
+def _cell(field: dataclasses.Field) -> str:
+  """The help in a table of Markdown, where a bar would end the cell."""
+  return _help(field).replace("|", "\\|")
 
 
 def _help(field: dataclasses.Field) -> str:

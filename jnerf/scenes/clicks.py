@@ -12,7 +12,9 @@ and masks are described in `painted`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +46,23 @@ def read_clicks(path: str | pathlib.Path, scene: Scene) -> Clicks:
     raw = read_json_object(path)
   except FileNotFoundError:
     raise InputError(f"{path}: no such clicks file") from None
+  return parse_clicks(raw, scene, str(path), pathlib.Path(path).parent)
+
+
+def check_clicks(clicks: Clicks, scene: Scene) -> Clicks:
+  """The same clicks, if a file of them could be read; raises as `read_clicks`."""
+  raw = _unparsed(clicks)
+  for i, mask in enumerate(clicks.masks):
+    check_frame(f"clicks: masks[{i}]", mask.frame, scene)
+  return parse_clicks(raw, scene).replace(masks=clicks.masks)
+
+
+def parse_clicks(raw: Mapping[str, Any], scene: Scene, path: str = "clicks",
+                 folder: pathlib.Path = pathlib.Path()) -> Clicks:
+  """Checks the contents of a clicks file; raises as `read_clicks`.
+
+  path: what messages call it; folder: where its masks' pictures lie.
+  """
   if "classes" not in raw or not set(raw) & set(KEYS[1:]):
     raise InputError(f"{path}: must hold a JSON object with \"classes\" and \"clicks\"")
   unknown = sorted(set(raw) - set(KEYS))
@@ -51,7 +70,6 @@ def read_clicks(path: str | pathlib.Path, scene: Scene) -> Clicks:
     raise InputError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(KEYS)}")
   raw = {key: value for key, value in raw.items() if value is not None}
   classes = _classes(path, raw.get("classes"))
-  folder = pathlib.Path(path).parent
 
   def entries(key, read, *more):
     if not isinstance(raw.get(key, []), list):
@@ -70,15 +88,7 @@ def write_clicks(path: str | pathlib.Path, clicks: Clicks) -> None:
 
   Pictures of masks are written first, below its folder.
   """
-  def entries(items):
-    return [{"frame": c.frame, "x": int(c.x), "y": int(c.y), "class": int(c.class_id)}
-            for c in items]
-  raw = {"classes": {str(int(i)): name for i, name in clicks.classes.items()},
-         "clicks": entries(clicks.positive), "negative": entries(clicks.negative)}
-  if clicks.scribbles:
-    raw["scribbles"] = [
-        {"frame": s.frame, "points": [[int(x), int(y)] for x, y in s.points],
-         "class": int(s.class_id), "width": int(s.width)} for s in clicks.scribbles]
+  raw = _unparsed(clicks)
   if clicks.masks:
     folder = pathlib.Path(path).parent
     raw["masks"] = [painted.write_mask(mask, folder) for mask in clicks.masks]
@@ -128,10 +138,30 @@ def full_resolution_xy(row: int, column: int, scene: Scene) -> tuple[int, int]:
           (2 * int(row) + 1) * full_height // (2 * height))
 
 
+def _unparsed(clicks: Clicks) -> dict[str, Any]:
+  """The contents of a file of these clicks, but for their masks."""
+  def entries(items):
+    return [{"frame": c.frame, "x": _number(c.x), "y": _number(c.y),
+             "class": _number(c.class_id)} for c in items]
+  raw = {"classes": {str(_number(i)): name for i, name in clicks.classes.items()},
+         "clicks": entries(clicks.positive), "negative": entries(clicks.negative)}
+  if clicks.scribbles:
+    raw["scribbles"] = [
+        {"frame": s.frame, "points": [[_number(x), _number(y)] for x, y in s.points],
+         "class": _number(s.class_id), "width": _number(s.width)}
+        for s in clicks.scribbles]
+  return raw
+
+
+def _number(value: Any) -> Any:
+  return value.item() if isinstance(value, np.generic) else value
+
+
 def _classes(path: str | pathlib.Path, raw) -> dict[int, str]:
   if not isinstance(raw, dict) or not all(isinstance(name, str) for name in raw.values()):
     raise InputError(f"{path}: classes must map class ids to names, such as "
                      "{\"1\": \"wall\"}")
+  raw = {str(key): name for key, name in raw.items()}
   for key in raw:
     if not (key.isascii() and key.isdecimal()):
       raise InputError(f"{path}: class id {key!r} is not a whole number")

@@ -54,13 +54,14 @@ def propagate_stage(run: Run, scene: Scene, label_set: LabelSet,
   scene_labeler = fit_scene_labeler(
       method, label_set, field, scene,
       parts.renderer_of(run.config, field.model, field.background, [method]),
-      edges=parts.edges_of(run.config), seed=run.config.seed)
+      edges=parts.edges_of(run.config), min_confidence=settings.min_confidence,
+      seed=run.config.seed)
   name = f"shaped-{settings.primary}"
   workdir.forget(["propagate"])
   views = scene.test if settings.views == "test" else range(len(scene.frames))
   print(f"propagate: {len(label_set.labels.class_ids)} labelled pixels to {len(views)} "
         "views", flush=True)
-  write_views(scene_labeler, views, workdir.path, name, settings.min_confidence)
+  write_views(scene_labeler, views, workdir.path, name)
   write_label_session(workdir.path / "label_session.json", label_session(
       label_set, scene, field, settings.to_dict()))
   _write_proposals(run, scene_labeler)

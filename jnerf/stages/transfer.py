@@ -75,10 +75,11 @@ def _write(run: Run, scene: Scene, kept: LabelSession, method: Assignment) -> st
   scene_labeler = fit_scene_labeler(
       method, kept.label_set, field, scene,
       parts.renderer_of(run.config, field.model, field.background, [method]),
-      edges=parts.edges_of(run.config), seed=run.config.seed, rays=kept.clicked)
+      edges=parts.edges_of(run.config), min_confidence=settings.min_confidence,
+      seed=run.config.seed, rays=kept.clicked)
   name = f"{scene.name}-shaped-{settings.primary}"
   views = scene.test if settings.views == "test" else range(len(scene.frames))
   print(f"propagate: {len(kept.labels)} labelled pixels of {settings.session} to "
         f"{len(views)} views", flush=True)
-  write_views(scene_labeler, views, run.workdir.path, name, settings.min_confidence)
+  write_views(scene_labeler, views, run.workdir.path, name)
   return name
