@@ -113,7 +113,8 @@ def shape(field: FittedField, scene: Scene, *groups, features: FeatureMaps | Non
 
   features, regions: by which pairs are chosen; by default those of `load_features` and
     `find_regions`, which the shaped field keeps for labelling.
-  settings: of `shape`.
+  settings: of `shape`; a field that was fitted to depth is held there by
+    `**{"fit.depth_weight": ...}`.
   """
   config = _configured("shape", groups, settings)
   config.seed = seed
@@ -123,7 +124,8 @@ def shape(field: FittedField, scene: Scene, *groups, features: FeatureMaps | Non
     regions = field.regions or find_regions(field, scene, features=features)
   segments = hints.read_hints(source.hints, scene) if source.hints else None
   data = pair_data(field, scene, features, recipe, source, regions=regions,
-                   segments=segments, chunk=config.runtime.chunk)
+                   segments=segments, with_depth=config.fit.depth_weight > 0,
+                   chunk=config.runtime.chunk)
   params = _train(config, "shape", field.model, field.params, data)
   return FittedField(field.model, params, field.background, regions, recipe.rows)
 

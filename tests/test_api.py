@@ -2,6 +2,7 @@
 
 import types
 
+import jax
 import numpy as np
 import pytest
 
@@ -33,6 +34,14 @@ def case():
   clicks = Clicks(CLICKS.classes, tuple(
       click.replace(frame=scene.frames[0]) for click in CLICKS.positive))
   return types.SimpleNamespace(scene=scene, field=field, shaped=shaped, clicks=clicks)
+
+
+def test_measured_depth_holds_geometry_while_shaping(case):
+  def densities(**settings):
+    shaped = jnerf.shape(case.field, case.scene, pairs="features", steps=2, num_rays=32,
+                         warmup_steps=1, contrast_rays=0, **settings)
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(shaped.params)])
+  assert not np.array_equal(densities(), densities(**{"fit.depth_weight": 10.0}))
 
 
 def labeler_of(case, clicks, **settings):
