@@ -2,11 +2,11 @@
 
 import contextlib
 
-from damage import complaint_of
 import numpy as np
 import pytest
 import tiny_replica
 import tiny_transforms as tiny
+from tiny_transforms import complaint, edit, frames
 
 from jnerf.errors import InputError
 from jnerf.scenes import named_files
@@ -17,22 +17,6 @@ from jnerf.scenes.formats.capture import Wishes
 @pytest.fixture
 def root(tmp_path):
   return tiny.write(tmp_path / "cap", **tiny.LENS)
-
-
-def edit(root, change):
-  raw = tiny.stored(root)
-  change(raw)
-  tiny.store(root, raw)
-
-
-def frames(change):
-  """Edits every frame."""
-  return lambda raw: [frame.update(change(frame, i))
-                      for i, frame in enumerate(raw["frames"])]
-
-
-def complaint(root) -> str:
-  return complaint_of(lambda: transforms.load_transforms(root))
 
 
 def backslashes(root):

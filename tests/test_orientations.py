@@ -1,10 +1,10 @@
 """Photographs whose camera noted how it was held: rays go with the stored pixels."""
 
-from damage import complaint_of
 import numpy as np
 from PIL import Image
 import pytest
 import tiny_transforms as tiny
+from tiny_transforms import complaint, edit, frames
 
 from jnerf.errors import InputError
 from jnerf.geometry import cameras, turns
@@ -15,22 +15,6 @@ from jnerf.scenes.formats import transforms
 @pytest.fixture
 def root(tmp_path):
   return tiny.write(tmp_path / "cap", **tiny.LENS)
-
-
-def edit(root, change):
-  raw = tiny.stored(root)
-  change(raw)
-  tiny.store(root, raw)
-
-
-def frames(change):
-  """Edits every frame."""
-  return lambda raw: [frame.update(change(frame, i))
-                      for i, frame in enumerate(raw["frames"])]
-
-
-def complaint(root) -> str:
-  return complaint_of(lambda: transforms.load_transforms(root))
 
 
 NAMES = [f"images/{i:02}.png" for i in range(6)]

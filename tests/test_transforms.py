@@ -3,11 +3,12 @@
 import json
 import pathlib
 
-from damage import complaint_of, times_refused
+from damage import times_refused
 import numpy as np
 from PIL import Image
 import pytest
 import tiny_transforms as tiny
+from tiny_transforms import complaint, edit
 
 from jnerf import main
 from jnerf.errors import InputError
@@ -27,12 +28,6 @@ DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 @pytest.fixture
 def root(tmp_path):
   return tiny.write(tmp_path / "cap", **tiny.LENS)
-
-
-def edit(root, change, name="transforms.json"):
-  raw = tiny.stored(root, name)
-  change(raw)
-  tiny.store(root, raw, name)
 
 
 def test_poses_are_turned_to_opencv_axes(root):
@@ -304,10 +299,6 @@ DAMAGE = {
     "all images missing": (lambda raw: [f.update(file_path=f"{i}.png") for i, f in
                                         enumerate(raw["frames"])], "6 of 6 are missing"),
 }
-
-
-def complaint(root) -> str:
-  return complaint_of(lambda: transforms.load_transforms(root))
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -1,12 +1,15 @@
 """Writes a tiny capture with a transforms.json, for tests to read and to damage."""
 
+from collections.abc import Callable
 import json
 import pathlib
 
+from damage import complaint_of
 import numpy as np
 from PIL import Image
 
 from jnerf.geometry.poses import look_at
+from jnerf.scenes.formats import transforms
 
 WIDTH, HEIGHT = 12, 8
 LENS = {"k1": 0.05, "k2": -0.02, "p1": 1e-3, "p2": -2e-3}
@@ -68,3 +71,22 @@ def store(root: pathlib.Path, raw: dict, name: str = "transforms.json") -> None:
 
 def stored(root: pathlib.Path, name: str = "transforms.json") -> dict:
   return json.loads((root / name).read_text())
+
+
+def edit(root: pathlib.Path, change: Callable[[dict], object],
+         name: str = "transforms.json") -> None:
+  """Changes the stored description in place."""
+  raw = stored(root, name)
+  change(raw)
+  store(root, raw, name)
+
+
+def frames(change: Callable[[dict, int], dict]) -> Callable[[dict], object]:
+  """For `edit`: updates every frame with what `change` of it and its number gives."""
+  return lambda raw: [frame.update(change(frame, i))
+                      for i, frame in enumerate(raw["frames"])]
+
+
+def complaint(root: pathlib.Path) -> str:
+  """The line that the capture is refused with."""
+  return complaint_of(lambda: transforms.load_transforms(root))

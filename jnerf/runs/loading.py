@@ -86,7 +86,10 @@ def load_regions(run: Run, scene: Scene, field: FittedField,
   kept, config = kept_regions(run, scene, field), run.config
   if kept is not None:
     return kept
-  print("regions: of what all training views see", file=sys.stderr, flush=True)
+  again = (run.workdir.path / regions_file.NAME).exists()
+  print("regions: of what all training views see" + (
+      ", anew: those kept rest on something else, or are of an older version"
+      if again else ""), file=sys.stderr, flush=True)
   maps = load_features(run, scene) if maps is None else maps
   with ViewProgress("geometry") as progress:
     regions = find_scene_regions(

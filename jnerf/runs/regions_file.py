@@ -63,6 +63,15 @@ def write_regions(path: pathlib.Path, scene_regions: SceneRegions, field: Fitted
   write_atomically(path, buffer.getvalue())
 
 
+def is_older(path: pathlib.Path) -> bool:
+  """Whether the file is whole, but of a version that did not note the field."""
+  try:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+      return "field" not in archive
+  except NPZ_DAMAGE:
+    return False
+
+
 def read_regions(path: pathlib.Path, field: FittedField, settings: RegionSettings, *,
                  digest: str | None = None) -> SceneRegions | None:
   """What the file holds; None where there is none, or a damaged one, or of other things.

@@ -61,9 +61,13 @@ def _method(run: Run, scene: Scene, kept: LabelSession) -> Assignment:
     scene_regions = regions_file.read_regions(
         path, field, settings_of(run.config, RegionSettings, "regions"))
     if scene_regions is None:
-      state = "is of another field, or damaged" if path.exists() else "is gone"
-      raise InputError(f"{path} {state}, on which label.primary=regions rests; make it "
-                       "by --mode=propagate with the first photographs")
+      state = ("is gone" if not path.exists() else
+               "is of an older version of jnerf" if regions_file.is_older(path) else
+               "is of another field, or damaged")
+      raise InputError(
+          f"{path} {state}, on which label.primary=regions rests; copy "
+          f"{run.config.label.session} elsewhere, make the regions by --mode=propagate "
+          "with the first photographs, and give the copy")
     return scene_regions
 
   return parts.method_of(run.config, run.config.label.primary, regions)
