@@ -82,9 +82,8 @@ def fit(scene: Scene, *groups, seed: int = 0, **settings) -> FittedField:
 
   settings: of `fit`, and of the field as `MlpSettings()` or `GridSettings(samples=12)`.
   """
-  config = _configured("fit", groups, settings)
+  config = _configured("fit", groups, settings, seed=seed)
   model = parts.model_of(config, parts.space_of(config, scene))
-  config.seed = seed
   data = pixel_data(scene, with_depth=config.fit.depth_weight > 0)
   params = parts.initial_params(config, model, scene, "fit")
   return FittedField(model, _train(config, "fit", model, params, data),
@@ -116,8 +115,7 @@ def shape(field: FittedField, scene: Scene, *groups, features: FeatureMaps | Non
   settings: of `shape`; a field that was fitted to depth is held there by
     `**{"fit.depth_weight": ...}`.
   """
-  config = _configured("shape", groups, settings)
-  config.seed = seed
+  config = _configured("shape", groups, settings, seed=seed)
   recipe, source = parts.recipe_of(config), settings_of(config, PairSource, "shape")
   features = load_features(scene) if features is None else features
   if source.pairs == "regions" and regions is None:
@@ -148,8 +146,7 @@ def fit_labeler(field: FittedField, scene: Scene,
   Raises InputError for clicks that do not fit the scene.
   """
   config = _configured("label", groups, {"methods": (method,), "primary": method,
-                                         **settings}, _with_rows(field))
-  config.seed = seed
+                                         **settings}, _with_rows(field), seed)
 
   def scene_regions():
     return regions or field.regions or find_regions(field, scene)
@@ -266,7 +263,8 @@ def _pixel(pixel: Sequence[int], scene: Scene) -> np.ndarray:
   return found[None].astype(np.int64)
 
 
-def _configured(section: str, groups, settings, config=None):
+def _configured(section: str, groups, settings, config=None, seed: int = 0):
+  config = configured("", (), {"seed": seed}, config)
   config = configured(section, groups, settings, config)
   validate(config)
   return config

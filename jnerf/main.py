@@ -9,6 +9,7 @@ called from a notebook or a test with a config of its own.
 from __future__ import annotations
 
 import argparse
+import errno
 import inspect
 import sys
 
@@ -20,6 +21,8 @@ from jnerf.runs.settings_page import settings_text
 from jnerf.runs.workdir import Workdir
 from jnerf.stages.modes import MODES
 from jnerf.training.compilation import enable_compilation_cache
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(argv: list[str]) -> None:
@@ -69,6 +72,12 @@ def console() -> None:
     main(sys.argv)
   except InputError as error:
     print("jnerf: " + " ".join(str(error).split()), file=sys.stderr)
+    sys.exit(2)
+  except OSError as error:
+    if error.errno not in _NO_ROOM:
+      raise
+    print(f"jnerf: {error.strerror}; make room, and the same command goes on from the "
+          "last checkpoint", file=sys.stderr)
     sys.exit(2)
   except KeyboardInterrupt:
     print("jnerf: stopped; the same command goes on from the last checkpoint",

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 import dataclasses
 import difflib
 import math
+import numbers
 from typing import Any
 
 from jnerf.errors import InputError
@@ -49,8 +50,10 @@ def check_settings(group, section: str) -> None:
 
 def check_value(key: str, value, field: dataclasses.Field) -> None:
   """Raises InputError where a value is not what its field allows; key: names it."""
-  if isinstance(value, float) and not math.isfinite(value):
-    raise InputError(f"{key}={value}: must be a finite number")
+  _check_kind(key, value, field)
+  for number in value if isinstance(value, tuple) else (value,):
+    if isinstance(number, float) and not math.isfinite(number):
+      raise InputError(f"{key}={value}: must be a finite number")
   choices = field.metadata["choices"]
   if choices and isinstance(value, tuple):
     if not set(value) <= set(choices) or not (value or "" in choices):
@@ -63,6 +66,27 @@ def check_value(key: str, value, field: dataclasses.Field) -> None:
   for name, limit in field.metadata["limits"].items():
     if not holds[name](limit):
       raise InputError(f"{key}={value}: must be {name} {limit}")
+
+
+def _check_kind(key: str, value, field: dataclasses.Field) -> None:
+  """A value is of its default's kind, and so is each element of a tuple."""
+  default = field.default
+  if isinstance(default, tuple):
+    element = type(default[0]) if default else str if field.metadata["choices"] else float
+    if not isinstance(value, tuple) or not all(_is_a(part, element) for part in value):
+      raise InputError(f"{key}={value!r}: must be a tuple of {element.__name__}")
+  elif default is None:
+    if not (value is None or isinstance(value, str)):
+      raise InputError(f"{key}={value!r}: must be of the kind str")
+  elif not _is_a(value, type(default)):
+    raise InputError(f"{key}={value!r}: must be of the kind {type(default).__name__}")
+
+
+def _is_a(value, kind: type) -> bool:
+  """Whether a value is of a kind; a whole number is also a float, a truth no number."""
+  kinds = {int: numbers.Integral, float: numbers.Real}
+  return isinstance(value, kinds.get(kind, kind)) and (
+      kind not in kinds or not isinstance(value, bool))
 
 
 def sorted_into(values: Mapping[str, Any], groups: tuple[type, ...]) -> list:

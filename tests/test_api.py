@@ -152,6 +152,12 @@ def test_a_capture_is_no_larger_than_the_command_would_make_it(tmp_path, monkeyp
   assert [settings.max_pixels for settings in seen] == [5_000_000, 7]
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, 10**20])
+def test_seeds_are_those_of_the_command(case, seed):
+  with pytest.raises(jnerf.InputError, match=f"seed={seed}: must be"):
+    jnerf.fit(case.scene, SHORT, seed=seed, **TINY)
+
+
 def test_settings_are_found_in_the_parts_of_a_section():
   assert configured("features", [], {"scales": (1, 2)}).features.local.scales == (1, 2)
   assert configured("scene", [], {"num_test": np.int64(3)}).scene.room.num_test == 3

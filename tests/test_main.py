@@ -84,6 +84,7 @@ def test_experiment_that_is_not_there_or_takes_no_such_argument(complaint, tmp_p
     ("--config.fit.steps=4.5", "fit.steps=4.5"), ("--config.seed=", "of the kind int"),
     ("--config.shape.oracle=maybe", "of the kind true or false"),
     ("--config.scene.bounds=a,b", "scene.bounds=a,b"),
+    ("--config.label.methods='a", "label.methods='a: must be of the kind tuple"),
     ("--config.fit.learning_rate=nan", "finite"),
     ("--config.label.protocols=3", "'3' must be sparse, dense, clicks-k")])
 def test_wrong_flag_names_it(complaint, argument, message):

@@ -17,6 +17,8 @@ class Lamp:
   shade: str = setting("none", "over it", choices=("none", "paper", "glass"))
   lit: tuple = setting(("left",), "which are on", choices=("left", "right"))
   rooms: tuple = setting(("",), "where", choices=("", "hall"))
+  sizes: tuple = setting((), "of its parts")
+  maker: str | None = setting(None, "who made it")
   owner: str = "nobody"
 
   def check(self, section):
@@ -41,6 +43,16 @@ class Table:
      "lamp.lit=('left', 'middle'): must be one or more of left, right"),
     ({"lit": ()}, "lamp.lit=(): must be one or more of left, right"),
     ({"rooms": ("attic",)}, "lamp.rooms=('attic',): must be one or more of hall"),
+    ({"bulbs": None}, "lamp.bulbs=None: must be of the kind int"),
+    ({"bulbs": True}, "lamp.bulbs=True: must be of the kind int"),
+    ({"bulbs": 1.5}, "lamp.bulbs=1.5: must be of the kind int"),
+    ({"watts": "5"}, "lamp.watts='5': must be of the kind float"),
+    ({"shade": ["none"]}, "lamp.shade=['none']: must be of the kind str"),
+    ({"lit": (["left"],)}, "lamp.lit=(['left'],): must be a tuple of str"),
+    ({"lit": "left"}, "lamp.lit='left': must be a tuple of str"),
+    ({"sizes": ("1",)}, "lamp.sizes=('1',): must be a tuple of float"),
+    ({"sizes": (1.0, float("nan"))}, "lamp.sizes=(1.0, nan): must be a finite number"),
+    ({"maker": 3}, "lamp.maker=3: must be of the kind str"),
     ({"shade": "paper", "watts": 75.0},
      "lamp.watts=75.0: must be at most 60 under paper"),
 ])
@@ -52,7 +64,8 @@ def test_what_is_not_allowed_is_named_with_its_mend(changes, message):
 
 @pytest.mark.parametrize("changes", [
     {}, {"watts": 100.0}, {"watts": 1e-3}, {"bulbs": 1}, {"bulbs": 4},
-    {"lit": ("right", "left")}, {"rooms": ()}, {"rooms": ("hall", "")},
+    {"watts": 5}, {"sizes": (1, 2.5)}, {"maker": "me"}, {"lit": ("right", "left")},
+    {"rooms": ()}, {"rooms": ("hall", "")},
     {"shade": "paper", "watts": 60.0}, {"owner": "anybody"}])
 def test_what_is_allowed_passes(changes):
   check_settings(dataclasses.replace(Lamp(), **changes), "lamp")
@@ -68,7 +81,7 @@ def test_a_value_is_checked_under_the_key_that_names_it():
 
 
 def test_fields_that_are_no_settings_are_passed_over():
-  names = ["watts", "bulbs", "shade", "lit", "rooms"]
+  names = ["watts", "bulbs", "shade", "lit", "rooms", "sizes", "maker"]
   assert [field.name for field in fields_of(Lamp)] == names
   assert [field.name for field in fields_of(Lamp(watts=3.0))] == names
 

@@ -134,7 +134,7 @@ def configured(section: str, groups: Sequence, settings: Mapping[str, Any],
   for name, value in settings.items():
     below = sorted(key for key in known if key.startswith(f"{section}."))
     of_name = [key for key in below if key.split(".")[-1] == name]
-    key = name if "." in name else f"{section}.{name}"
+    key = name if "." in name else f"{section}.{name}".lstrip(".")
     if key not in known and len(of_name) == 1:
       key, = of_name  # of a part of the section, as `scales` of `features.local`
     if key not in known:

@@ -92,7 +92,7 @@ def _parse(argument: str, text: str, old: Any) -> Any:
     if isinstance(old, tuple):
       return _parse_tuple(text, type(old[0]) if old else float)
     return text if old is None else type(old)(text)
-  except (KeyError, ValueError) as error:
+  except (KeyError, ValueError, SyntaxError) as error:
     kind = "true or false" if isinstance(old, bool) else type(old).__name__
     raise InputError(f"{argument}: must be of the kind {kind}, as "
                      f"{_written(old)} is") from error

@@ -15,7 +15,7 @@ from jnerf.training.loop import BACKGROUNDS
 class RunSettings:
   """Of the whole run."""
 
-  seed: int = setting(0, "of all that is random", at_least=0)
+  seed: int = setting(0, "of all that is random", at_least=0, at_most=2**32 - 1)
 
 
 @dataclasses.dataclass(frozen=True)
