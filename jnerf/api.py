@@ -28,29 +28,29 @@ import numpy as np
 from jnerf.errors import InputError
 from jnerf.evaluating import metrics
 from jnerf.evaluating.protocols import draw_label_set
-from jnerf.features import feature_choice
 from jnerf.fields.fitted import FittedField
 from jnerf.labeling.labels import LabelSet, labels_of_clicks
 from jnerf.labeling.response import response_map
-from jnerf.labeling.scene_labeler import SceneLabeler, fit_scene_labeler, view_number
+from jnerf.labeling.scene_labeler import SceneLabeler, view_number
 from jnerf.runs import loading, parts
+from jnerf.runs.checks import check_method, check_shaping
 from jnerf.runs.config import configured, row_kind, settings_of, validate
 from jnerf.runs.run import STAGE_OF_FIELD, Run, stage_key
 from jnerf.runs.stage_training import PROGRESS_TERMS, num_bytes
 from jnerf.runs.workdir import Workdir
-from jnerf.scenes import hints
 from jnerf.scenes import load as scene_load
 from jnerf.scenes.clicks import check_clicks, parse_clicks, read_clicks
 from jnerf.scenes.load import SceneSettings
 from jnerf.scenes.pixels import PixelData, pixel_data
 from jnerf.scenes.rays import depth_of_view, rays_of_pixels, rays_of_view
 from jnerf.scenes.room.room import RoomSettings
-from jnerf.shaping.pair_data import PairSource, pair_data
-from jnerf.shaping.scene_regions import RegionSettings, SceneRegions, find_scene_regions
+from jnerf.shaping.pair_data import PairSource, oracle_data
+from jnerf.shaping.scene_regions import SceneRegions
 from jnerf.structs import Clicks, FeatureMaps, Scene
+from jnerf.training import devices
 from jnerf.training import state as state_lib
 from jnerf.training.loop import train
-from jnerf.training.progress import Progress, ViewProgress
+from jnerf.training.progress import Progress
 
 MAX_PIXELS = 5_000_000  # of all views, as experiments/capture.py
 
@@ -72,9 +72,7 @@ def load_features(scene: Scene, *groups, **settings) -> FeatureMaps:
 
   settings: of `features`.
   """
-  config = _configured("features", groups, settings)
-  with ViewProgress("features") as progress:
-    return feature_choice.load_features(_choice(config, scene), scene, progress.on_views)
+  return loading.make_features(_configured("features", groups, settings), scene)
 
 
 def fit(scene: Scene, *groups, seed: int = 0, **settings) -> FittedField:
@@ -98,11 +96,8 @@ def find_regions(field: FittedField, scene: Scene, *groups,
   features: visual ones; by default those of `load_features`. settings: of `regions`.
   """
   config = _configured("regions", groups, settings)
-  features = load_features(scene) if features is None else features
-  with ViewProgress("geometry") as progress:
-    return find_scene_regions(
-        field, scene, features, settings_of(config, RegionSettings, "regions"),
-        chunk=config.runtime.chunk, on_views=progress.on_views)
+  features = loading.make_features(config, scene) if features is None else features
+  return loading.make_regions(config, scene, field, features)
 
 
 def shape(field: FittedField, scene: Scene, *groups, features: FeatureMaps | None = None,
@@ -112,20 +107,26 @@ def shape(field: FittedField, scene: Scene, *groups, features: FeatureMaps | Non
 
   features, regions: by which pairs are chosen; by default those of `load_features` and
     `find_regions`, which the shaped field keeps for labelling.
-  settings: of `shape`; a field that was fitted to depth is held there by
-    `**{"fit.depth_weight": ...}`.
+  settings: of `shape`, where `oracle=True` chooses pairs by ground truth instead; a field
+    that was fitted to depth is held there by `**{"fit.depth_weight": ...}`.
+
+  Raises InputError where they cannot shape the field.
   """
   config = _configured("shape", groups, settings, seed=seed)
-  recipe, source = parts.recipe_of(config), settings_of(config, PairSource, "shape")
-  features = load_features(scene) if features is None else features
-  if source.pairs == "regions" and regions is None:
-    regions = field.regions or find_regions(field, scene, features=features)
-  segments = hints.read_hints(source.hints, scene) if source.hints else None
-  data = pair_data(field, scene, features, recipe, source, regions=regions,
-                   segments=segments, with_depth=config.fit.depth_weight > 0,
-                   chunk=config.runtime.chunk)
-  params = _train(config, "shape", field.model, field.params, data)
-  return FittedField(field.model, params, field.background, regions, recipe.rows)
+  check_shaping(config, scene, field.model)
+  if config.shape.oracle:
+    data = oracle_data(scene, settings_of(config, PairSource, "shape"),
+                       with_depth=config.fit.depth_weight > 0)
+  else:
+    if features is None:
+      features = loading.make_features(config, scene)
+    if config.shape.pairs == "regions" and regions is None:
+      regions = field.regions or loading.make_regions(config, scene, field, features)
+    data = loading.load_shaping_data(config, scene, field, features, regions)
+  stage = "shape-oracle" if config.shape.oracle else "shape"
+  params = _train(config, stage, field.model, field.params, data)
+  return FittedField(field.model, params, field.background, regions or field.regions,
+                     row_kind(config))
 
 
 def draw_clicks(scene: Scene, protocol: str = "sparse", seed: int = 0) -> LabelSet:
@@ -147,21 +148,23 @@ def fit_labeler(field: FittedField, scene: Scene,
   """
   config = _configured("label", groups, {"methods": (method,), "primary": method,
                                          **settings}, _with_rows(field), seed)
+  check_method(config)
 
   def scene_regions():
-    return regions or field.regions or find_regions(field, scene)
+    return regions or field.regions or loading.make_regions(
+        config, scene, field, loading.make_features(config, scene))
 
   assignment = parts.method_of(config, method, scene_regions)
-  return fit_scene_labeler(
-      assignment, label_set_of(clicks, scene), field, scene,
-      parts.renderer_of(config, field.model, field.background, [assignment]),
-      edges=parts.edges_of(config), min_confidence=config.label.min_confidence, seed=seed)
+  return parts.scene_labeler_of(config, assignment, label_set_of(clicks, scene), field,
+                                scene)
 
 
 def label_set_of(clicks: str | os.PathLike | Mapping | Clicks | LabelSet,
                  scene: Scene) -> LabelSet:
   """Clicks, however they are given, as the labelled pixels of a scene."""
   if isinstance(clicks, LabelSet):
+    if not clicks.labels.classes:
+      raise InputError("labels: say of no pixel what it is; add positive ones")
     return clicks
   if isinstance(clicks, Clicks):
     return labels_of_clicks(check_clicks(clicks, scene), scene)
@@ -235,10 +238,11 @@ class OpenRun:
     """The field of that name: `plain`, `shaped` or `shaped-oracle`, with its regions."""
     if name not in STAGE_OF_FIELD:
       raise InputError(f"{name!r}: must be one of {', '.join(STAGE_OF_FIELD)}")
-    field = loading.load_field(self.run, self.scene, STAGE_OF_FIELD[name])
     plain = loading.load_field(self.run, self.scene, "fit")
-    return field.replace(regions=loading.kept_regions(self.run, self.scene, plain),
-                         rows=row_kind(self.run.config))
+    regions = loading.kept_regions(self.run, self.scene, plain)
+    field = plain if name == "plain" else loading.load_field(
+        self.run, self.scene, STAGE_OF_FIELD[name])
+    return field.replace(regions=regions)
 
 
 def open_run(workdir: str | os.PathLike) -> OpenRun:
@@ -270,11 +274,6 @@ def _configured(section: str, groups, settings, config=None, seed: int = 0):
   return config
 
 
-def _choice(config, scene: Scene) -> feature_choice.FeatureChoice:
-  choice = parts.features_choice(config, scene)
-  return dataclasses.replace(choice, capture=scene.folder)
-
-
 def _renderer(field: FittedField):
   return parts.renderer_of(_with_rows(field), field.model, field.background)
 
@@ -286,7 +285,8 @@ def _with_rows(field: FittedField):
 
 def _train(config, stage: str, model, params, data: PixelData):
   """Trains with a progress bar; the params after all steps."""
-  training = parts.training_of(config, model, stage)
+  training, section = parts.training_of(config, model, stage), parts.section_of(stage)
+  devices.check_divisible(training.num_rays, devices.data_mesh(), f"{section}.num_rays")
   state = jax.jit(lambda params: state_lib.create(
       params, training.optimizer, config.shape.threshold))(params)
   bar = []

@@ -153,7 +153,7 @@ class Scene:
   cam_to_world: `[V, 4, 4]` float64 rigid poses, OpenCV axes.
   intrinsics: `[V, 4, 8 or 9]` float64 `fx, fy, cx, cy` in pixels of `images`, with
     pixel centres at integer + 0.5 (an image's exact middle is `W / 2, H / 2`);
-    a lens's coefficients after them (`scenes.lenses`).
+    a lens's coefficients after them (`geometry.lenses`).
   full_size: `(width, height)` of the files; clicks are given in its pixels. Files of
     several sizes lie at the top left of it, each, and `mask` leaves out the rest.
   near, far: distances along a ray between which everything visible lies.

@@ -10,7 +10,7 @@ import jnerf
 from jnerf.evaluating.protocols import draw_label_set
 from jnerf.runs.config import configured
 from jnerf.scenes.room.room import RoomSettings
-from jnerf.structs import Click, Clicks
+from jnerf.structs import Click, Clicks, Mask
 from jnerf.training.state import Schedule
 
 TINY = {"field.grid.num_levels": 2, "field.grid.log2_table_size": 8,
@@ -42,6 +42,49 @@ def test_measured_depth_holds_geometry_while_shaping(case):
                          warmup_steps=1, contrast_rays=0, **settings)
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(shaped.params)])
   assert not np.array_equal(densities(), densities(**{"fit.depth_weight": 10.0}))
+
+
+def test_settings_reach_the_steps_that_a_call_takes_by_itself(case, monkeypatch):
+  seen = {}
+
+  def find(field, scene, maps, settings, *, geometry, chunk, on_views):
+    seen.update(size=settings.num_regions, geometry=geometry, chunk=chunk,
+                cells=maps.grid.shape[1])
+    raise jnerf.InputError("seen")
+
+  monkeypatch.setattr(jnerf.runs.loading, "find_scene_regions", find)
+  with pytest.raises(jnerf.InputError, match="seen"):
+    jnerf.shape(case.field, case.scene, geometry="sensor", **{
+        "regions.num_regions": 7, "runtime.chunk": 100, "features.local.stride": 4})
+  coarse = jnerf.load_features(case.scene, **{"features.local.stride": 4}).grid
+  assert seen == {"size": 7, "geometry": "sensor", "chunk": 100, "cells": coarse.shape[1]}
+
+
+def test_the_oracle_chooses_pairs_by_ground_truth(case):
+  settings = dict(steps=2, num_rays=32, warmup_steps=1, contrast_rays=0, oracle=True)
+  shaped = jnerf.shape(case.field, case.scene, **settings)
+  assert not all(np.array_equal(a, b) for a, b in zip(
+      jax.tree.leaves(shaped.params), jax.tree.leaves(case.field.params), strict=True))
+  with pytest.raises(jnerf.InputError, match="shape.oracle=True needs labels"):
+    jnerf.shape(case.field, case.scene.replace(semantic=None), **settings)
+
+
+@pytest.mark.parametrize("settings, message", [
+    ({"params": "sampler/.*"}, "parameters of the sampler alone"),
+    ({"jacobian": "closed_form", "params": "field/density/kernel"}, "closed_form holds"),
+    ({"geometry": "sensor"}, "has no measured depth")])
+def test_what_cannot_shape_is_refused_as_by_the_command(case, settings, message):
+  with pytest.raises(jnerf.InputError, match=message):
+    jnerf.shape(case.field, case.scene.replace(depth=None), **settings)
+
+
+def test_what_cannot_label_is_refused_as_by_the_command(case):
+  with pytest.raises(jnerf.InputError, match="paper tells no probabilities"):
+    jnerf.fit_labeler(case.shaped, case.scene, case.clicks, method="paper",
+                      min_confidence=0.5)
+  negative = jnerf.LabelSet(jnerf.Labels(np.array([[0, 1, 2]]), np.array([-1])))
+  with pytest.raises(jnerf.InputError, match="say of no pixel what it is"):
+    labeler_of(case, negative)
 
 
 def labeler_of(case, clicks, **settings):
@@ -79,6 +122,16 @@ def test_clicks_in_memory_are_checked_as_a_file_is(case, change, message):
   clicks = Clicks(case.clicks.classes, (first.replace(**change), second))
   with pytest.raises(jnerf.InputError, match=message):
     labeler_of(case, clicks)
+
+
+@pytest.mark.parametrize("mask, message", [
+    (Mask("", "a.png", np.ones((12, 16), np.uint8), 9), "unknown class 9"),
+    (Mask("", "a.png", np.full((12, 16), 5, np.uint8)), "a.png: unknown class 5"),
+    (Mask("", "a.png", np.ones((5, 90), np.uint8), 1), "a.png is 90x5 pixels")])
+def test_masks_in_memory_are_checked_as_files_are(case, mask, message):
+  mask = mask.replace(frame=case.scene.frames[0])
+  with pytest.raises(jnerf.InputError, match=rf"clicks: masks\[0\]: {message}"):
+    labeler_of(case, Clicks({1: "wall"}, (), masks=(mask,)))
 
 
 def test_numpy_integers_are_integers(case):

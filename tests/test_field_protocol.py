@@ -77,7 +77,7 @@ def test_the_kinds_there_are_and_another_one_are_fields():
 
 
 def test_another_field_is_trained_and_shaped_with_its_own_regularizer():
-  state = state_lib.initialize(Fog(), OPTIMIZER, jax.random.key(0))
+  state = state_lib.create(Fog().init(jax.random.key(0)), OPTIMIZER)
   before = jax.tree.map(np.asarray, state.params)
   data = tiny_models.pixel_data()
   data = data.replace(images=np.full_like(data.images, 0.7))

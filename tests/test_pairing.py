@@ -165,7 +165,7 @@ def test_hints_draw_batches_from_few_views(root, tmp_path, scene, field, maps):
   hinted = run_of(root, tmp_path / "run", hints=str(tmp_path / "segments"),
                   pairs="features")
   segments = paired(hinted, scene, field, maps,
-                    segments=loading.load_hints(hinted, scene)).segments
+                    segments=loading.load_hints(hinted.config, scene)).segments
   view = scene.frames.index("rgb_2")
   assert [part.all() for part in segments] == [v == view for v in scene.train]
 

@@ -56,8 +56,8 @@ def test_oracle_pairs_equal_labels_and_never_void():
                                          (0.05, 0), (0.049, -1), (0.0, -1)])
 def test_threshold_moves_by_its_rate_when_the_share_leaves_its_bounds(share, step):
   before = jnp.float32(0.5)
-  after = pairs.adapt_threshold(before, jnp.float32(share), min_share=0.05,
-                                max_share=0.15, rate=0.01)
+  rule = pairs.PairRule(min_positives=0.05, max_positives=0.15, threshold_rate=0.01)
+  after = rule.adapt(before, jnp.float32(share))
   assert after.dtype == jnp.float32
   np.testing.assert_allclose(after, 0.5 + 0.01 * step, atol=1e-6)
 
@@ -65,11 +65,11 @@ def test_threshold_moves_by_its_rate_when_the_share_leaves_its_bounds(share, ste
 def test_threshold_brings_the_share_of_positives_into_its_bounds():
   features = np.random.default_rng(2).normal(size=(60, 4)).astype(np.float32)
   similarity = pairs.feature_similarity(features, features)
+  rule = pairs.PairRule(min_positives=0.05, max_positives=0.15, threshold_rate=5e-3)
 
   def step(threshold, _):
     share = jnp.mean(similarity > threshold)
-    return pairs.adapt_threshold(threshold, share, min_share=0.05, max_share=0.15,
-                                 rate=5e-3), share
+    return rule.adapt(threshold, share), share
 
   for start in (-0.9, 0.99):
     _, shares = jax.lax.scan(step, jnp.float32(start), length=600)

@@ -131,7 +131,8 @@ def test_distilled_features_approach_what_views_agree_on(params):
   trained = distilled.distill(
       distilled.initial_params(field, jax.random.key(0)), dense, field=field,
       model=MODEL, optimizer=optax.adam(2e-2), next_batches=lambda step: steps,
-      num_steps=150, on_call=lambda step, loss: told.append((step, loss)))
+      num_steps=150, steps_per_call=50,
+      on_call=lambda step, loss: told.append((step, loss)))
   assert [step for step, _ in told] == [50, 100, 150] and told[-1][1] < told[0][1] / 4
   jax.tree.map(np.testing.assert_array_equal, dense, before)
   renderer = ViewRenderer(MODEL, chunk=100, samples=True)
@@ -167,7 +168,8 @@ def test_distilling_what_is_not_finite_names_the_steps(params):
   with pytest.raises(FloatingPointError, match="steps 2 to 4"):
     distilled.distill(
         distilled.initial_params(field, jax.random.key(0)), params, field=field,
-        model=MODEL, optimizer=optax.adam(2e-2), next_batches=next_batches, num_steps=6)
+        model=MODEL, optimizer=optax.adam(2e-2), next_batches=next_batches, num_steps=6,
+        steps_per_call=2)
 
 
 def test_no_gradient_of_distillation_reaches_the_plain_field(params):

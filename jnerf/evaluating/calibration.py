@@ -15,7 +15,7 @@ import numpy as np
 
 from jnerf.evaluating.metrics import expected_calibration_error, reliability
 from jnerf.fields.fitted import FittedField
-from jnerf.labeling.assignment import confidence
+from jnerf.labeling.assignment import best_classes, confidence
 from jnerf.labeling.labeler import Labeler
 from jnerf.scenes.rays import rays_of_view
 from jnerf.shaping.renderer import ViewRenderer, take
@@ -28,7 +28,7 @@ STRIDE = 7  # prime, so that no width of an image makes columns of it
 def sure_labels(classifier, entities: Entities, class_ids):
   """`(classes [n], confidence [n])` of n entities, `class_ids [K]`."""
   probabilities = classifier.probabilities(entities)
-  return class_ids[jnp.argmax(probabilities, axis=-1)], confidence(probabilities)
+  return best_classes(probabilities, class_ids), confidence(probabilities)
 
 
 def calibration_rows(scene: Scene, renderer: ViewRenderer, field: FittedField,

@@ -18,7 +18,7 @@ import re
 
 import numpy as np
 
-from jnerf.evaluating.label_groups import SCORES, aggregate
+from jnerf.evaluating.label_groups import SCORES, aggregate, group_rows
 
 # A benchmark's short table has these columns, and not these lines.
 _SHORT_PROTOCOLS = ("sparse", "clicks-1", "clicks-3", "clicks-10", "dense")
@@ -71,12 +71,9 @@ def benchmark_table(groups: Sequence[Mapping], dimension: str, score: str = "mio
 
 def aggregate_calibration(rows: Sequence[Mapping]) -> list[dict]:
   """Rows of metrics.json `calibration`, their `ece` averaged over seeds."""
-  keys = ("protocol", "field", "pairs", "method")
-  groups: dict[tuple, list[float]] = {}
-  for row in rows:
-    groups.setdefault(tuple(row[key] for key in keys), []).append(row["ece"])
-  return [{**dict(zip(keys, group, strict=True)), "seeds": len(errors),
-           "ece": float(np.mean(errors))} for group, errors in groups.items()]
+  return [{"protocol": group.protocol, "field": group.field, "pairs": group.pairs,
+           "method": group.method, "seeds": len(group.rows), "ece": group.score("ece")[0]}
+          for group in group_rows(rows)]
 
 
 def calibration_table(groups: Sequence[Mapping], markdown: bool = True) -> str:
@@ -88,7 +85,8 @@ def calibration_table(groups: Sequence[Mapping], markdown: bool = True) -> str:
   lines: dict[tuple, dict[str, str]] = {}
   for group in groups:
     line = lines.setdefault((group["field"], group["pairs"] or "", group["method"]), {})
-    line[group["protocol"]] = f"{group['ece']:.2f}"
+    error = group["ece"]  # None where no pixel was scored
+    line[group["protocol"]] = "" if error is None else f"{error:.2f}"
   return format_table(
       ["field", "pairs", "method", *protocols],
       [[*key, *(line.get(protocol, "") for protocol in protocols)]

@@ -19,8 +19,8 @@ class FittedField:
   background: grey level that is seen behind it outside training.
   regions: of the scene that it was fitted to (`shaping.scene_regions`), where they are
     known already; or None.
-  rows: which gradients were shaped (`shaping.rows`), which labels and responses then
-    compare; None: not shaped.
+  rows: which gradients are, or will be, shaped (`shaping.rows.RowKind`), and compared by
+    labels and responses; None: the default.
   """
 
   model: Field = struct.field(pytree_node=False)

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnerf.settings import setting
+from jnerf.shaping.renderer import take
 from jnerf.structs import Array, Entities
 
 
@@ -122,8 +123,7 @@ def with_rows(assignment: Assignment, entities: Entities, chunk: int = 8192) -> 
   if assignment.rows is None:
     return entities
   num = len(jax.tree.leaves(entities)[0])
-  parts = [jax.tree.map(lambda leaf: leaf[start:start + chunk], entities)  # noqa: B023
-           for start in range(0, num, chunk)]
+  parts = [take(entities, slice(start, start + chunk)) for start in range(0, num, chunk)]
   return entities.replace(J=np.concatenate([assignment.rows(part) for part in parts]))
 
 

@@ -31,10 +31,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 
-from jnerf.errors import InputError
 from jnerf.settings import setting
-
-MAX_PASSES = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +39,10 @@ class EdgeSettings:
   """How labels follow what a view shows; hashable."""
 
   edge_passes: int = setting(2, "labels follow what the view shows, as far as 2^passes - "
-                             "1 pixels; 0 leaves them", at_least=0)
+                             "1 pixels; 0 leaves them", at_least=0, at_most=6)
   edge_color_scale: float = setting(0.1, "of RGB in [0, 1]: what ends a label", above=0)
   edge_depth_scale: float = setting(0.03, "what ends a label, as a share of the distance",
                                     above=0)
-
-  def check(self, section: str) -> None:
-    """Raises InputError where labels would be smeared over the view."""
-    if self.edge_passes > MAX_PASSES:
-      raise InputError(f"{section}.edge_passes={self.edge_passes}: must be at most "
-                       f"{MAX_PASSES}, which reach {2**MAX_PASSES - 1} pixels")
 
   @property
   def arguments(self) -> dict[str, float]:

@@ -103,7 +103,8 @@ def propose_by_regions(labeler: Labeler, labelled: Entities, unlabelled: Entitie
 
   numbers, shares = region_clicks.propose_clicks(
       learn, candidates.areas, min(num, len(candidates.areas)))
-  return Proposals(candidates.pixels[numbers], shares, learn([], [])[numbers])
+  return Proposals(candidates.pixels[numbers], shares,
+                   np.asarray(labeler.probabilities(candidates.entities))[numbers])
 
 
 def propose_by_gradients(label_set: LabelSet, labelled: Entities, renderer: ViewRenderer,

@@ -14,10 +14,11 @@ from ml_collections import ConfigDict
 from jnerf.errors import InputError
 from jnerf.evaluating.metrics import SSIM_RADIUS
 from jnerf.features import feature_choice
-from jnerf.fields.field import RGB_KERNEL
+from jnerf.fields.field import RGB_KERNEL, Field
 from jnerf.runs import parts
 from jnerf.runs.label_sets import label_sets
 from jnerf.runs.loading import features_choice, load_hints
+from jnerf.runs.rivals import needs_features
 from jnerf.runs.run import TRAINED, Run
 from jnerf.shaping import parameters
 from jnerf.structs import Scene
@@ -37,11 +38,13 @@ def check(run: Run, scene: Scene, stages: Sequence[str], keep: Sequence[str]) ->
       devices.check_divisible(config[section].num_rays, devices.data_mesh(),
                               f"{section}.num_rays")
   if "shape" in stages:
-    _check_shaping(run, scene)
+    check_shaping(config, scene, parts.model_of(config, parts.space_of(config, scene)))
+    feature_choice.check_features(features_choice(run, scene), scene)
+    load_hints(config, scene)
   if "propagate" in stages or "evaluate" in stages:
     _check_labels(run, scene, propagated="propagate" in stages)
   if "evaluate" in stages:
-    if any(name.startswith(("features", "distilled")) for name in config.label.rivals):
+    if needs_features(config.label.rivals):
       feature_choice.check_features(features_choice(run, scene), scene)
     if min(scene.size) <= 2 * SSIM_RADIUS:
       raise InputError(
@@ -74,10 +77,12 @@ def _check_labels(run: Run, scene: Scene, propagated: bool) -> None:
                      f"the test views of {scene.name} have none; set it to 2d")
 
 
-def _check_shaping(run: Run, scene: Scene) -> None:
-  """The pattern, the Jacobian, the labels for an oracle, the features."""
-  shape = run.config.shape
-  model = parts.model_of(run.config, parts.space_of(run.config, scene))
+def check_shaping(config: ConfigDict, scene: Scene, model: Field) -> None:
+  """Raises InputError where the config cannot shape a field of that kind.
+
+  The pattern, the Jacobian, the labels for an oracle, the depth of a sensor.
+  """
+  shape = config.shape
   shapes = jax.eval_shape(lambda key: model.init(key, scene), jax.random.key(0))
   selected, _ = parameters.split(shapes, shape.params)
   if not any(path.startswith("field/") for path in selected):
@@ -92,6 +97,4 @@ def _check_shaping(run: Run, scene: Scene) -> None:
   if shape.geometry == "sensor" and scene.depth is None:
     raise InputError(f"shape.geometry=sensor: {scene.name} has no measured depth; set it "
                      "to field")
-  parts.recipe_of(run.config).contrast.every(shape.num_rays)
-  feature_choice.check_features(features_choice(run, scene), scene)
-  load_hints(run, scene)
+  parts.recipe_of(config).contrast.every(shape.num_rays)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pathlib
 import sys
 
+from ml_collections import ConfigDict
 import numpy as np
 
 from jnerf.errors import InputError
@@ -13,12 +15,14 @@ from jnerf.fields.fitted import FittedField
 from jnerf.fields.spaces import Space
 from jnerf.labeling.assignment import Assignment
 from jnerf.runs import parts, regions_file
-from jnerf.runs.config import settings_of
+from jnerf.runs.config import row_kind, settings_of
 from jnerf.runs.run import FIELD_OF_STAGE, Run
 from jnerf.scenes import hints
 from jnerf.scenes import load as scene_load
 from jnerf.scenes.load import SceneSettings
+from jnerf.scenes.pixels import PixelData
 from jnerf.scenes.room.room import RoomSettings
+from jnerf.shaping.pair_data import PairSource, pair_data
 from jnerf.shaping.scene_regions import RegionSettings, SceneRegions, find_scene_regions
 from jnerf.structs import FeatureMaps, Scene
 from jnerf.training.checkpoints import Checkpoints
@@ -38,15 +42,35 @@ def features_choice(run: Run, scene: Scene) -> FeatureChoice:
 
 def load_features(run: Run, scene: Scene) -> FeatureMaps:
   """Visual features of all views; those of a network are kept in the folder."""
+  return make_features(run.config, scene, run.workdir.path)
+
+
+def make_features(config: ConfigDict, scene: Scene,
+                  folder: pathlib.Path | None = None) -> FeatureMaps:
+  """Visual features of all views; those of a network are kept in `folder`, if any."""
   with ViewProgress("features") as progress:
-    return feature_choice.load_features(features_choice(run, scene), scene,
-                                        progress.on_views)
+    return feature_choice.load_features(parts.features_choice(config, scene, folder),
+                                        scene, progress.on_views)
 
 
-def load_hints(run: Run, scene: Scene) -> np.ndarray | None:
+def load_hints(config: ConfigDict, scene: Scene) -> np.ndarray | None:
   """`[V, H, W]` segments that hint what belongs together, where the config has any."""
-  path = run.config.shape.hints
+  path = config.shape.hints
   return hints.read_hints(path, scene) if path else None
+
+
+def load_shaping_data(config: ConfigDict, scene: Scene, field: FittedField,
+                      maps: FeatureMaps, regions: SceneRegions | None) -> PixelData:
+  """The training views with all that pairs are chosen by.
+
+  regions: where pairs are chosen by regions.
+  """
+  with ViewProgress("geometry") as progress:
+    return pair_data(
+        field, scene, maps, parts.recipe_of(config),
+        settings_of(config, PairSource, "shape"), regions=regions,
+        segments=load_hints(config, scene), with_depth=config.fit.depth_weight > 0,
+        chunk=config.runtime.chunk, on_views=progress.on_views)
 
 
 def check_trained(run: Run, stage: str) -> None:
@@ -74,7 +98,7 @@ def load_field(run: Run, scene: Scene, stage: str, *, space: Space | None = None
                      f"{run.workdir.path} to start over")
   if background is None:
     background = parts.background_of(run.config, scene)
-  return FittedField(model, restored[0].params, background)
+  return FittedField(model, restored[0].params, background, rows=row_kind(run.config))
 
 
 def load_regions(run: Run, scene: Scene, field: FittedField,
@@ -83,7 +107,7 @@ def load_regions(run: Run, scene: Scene, field: FittedField,
 
   field: the plain one; maps: visual features, where they are at hand.
   """
-  kept, config = kept_regions(run, scene, field), run.config
+  kept = kept_regions(run, scene, field)
   if kept is not None:
     return kept
   again = (run.workdir.path / regions_file.NAME).exists()
@@ -91,14 +115,20 @@ def load_regions(run: Run, scene: Scene, field: FittedField,
       ", anew: those kept rest on something else, or are of an older version"
       if again else ""), file=sys.stderr, flush=True)
   maps = load_features(run, scene) if maps is None else maps
-  with ViewProgress("geometry") as progress:
-    regions = find_scene_regions(
-        field, scene, maps, settings_of(config, RegionSettings, "regions"),
-        geometry=config.shape.geometry, chunk=config.runtime.chunk,
-        on_views=progress.on_views)
+  regions = make_regions(run.config, scene, field, maps)
   regions_file.write_regions(run.workdir.path / regions_file.NAME, regions, field,
                              _regions_digest(run, scene, field))
   return regions
+
+
+def make_regions(config: ConfigDict, scene: Scene, field: FittedField,
+                 maps: FeatureMaps) -> SceneRegions:
+  """The scene's regions where a fitted field, or a sensor, has its surfaces."""
+  with ViewProgress("geometry") as progress:
+    return find_scene_regions(
+        field, scene, maps, settings_of(config, RegionSettings, "regions"),
+        geometry=config.shape.geometry, chunk=config.runtime.chunk,
+        on_views=progress.on_views)
 
 
 def kept_regions(run: Run, scene: Scene, field: FittedField) -> SceneRegions | None:

@@ -128,6 +128,7 @@ def _distilled_params(run: Run, scene: Scene, field: FittedField,
           optimizer=state_lib.make_optimizer(schedule),
           next_batches=lambda step: host_batches(
               data, jax.random.fold_in(key, 1), training, step, mesh), num_steps=steps,
+          steps_per_call=training.steps_per_call,
           on_call=lambda step, loss: progress.update(step, {"loss": loss}))
     checkpoints.save(steps, trained)
   workdir.mark_done(

@@ -51,10 +51,10 @@ def read_clicks(path: str | pathlib.Path, scene: Scene) -> Clicks:
 
 def check_clicks(clicks: Clicks, scene: Scene) -> Clicks:
   """The same clicks, if a file of them could be read; raises as `read_clicks`."""
-  raw = _unparsed(clicks)
+  checked = parse_clicks(_unparsed(clicks), scene)
   for i, mask in enumerate(clicks.masks):
-    check_frame(f"clicks: masks[{i}]", mask.frame, scene)
-  return parse_clicks(raw, scene).replace(masks=clicks.masks)
+    painted.check_mask(f"clicks: masks[{i}]", mask, mask.file, checked.classes, scene)
+  return checked.replace(masks=clicks.masks)
 
 
 def parse_clicks(raw: Mapping[str, Any], scene: Scene, path: str = "clicks",

@@ -67,23 +67,31 @@ def read_mask(place: str, entry, classes: dict[int, str], scene: Scene,
   check_keys(place, entry, ("frame", "file"), ("class",))
   frame = check_frame(place, entry["frame"], scene)
   class_id = entry.get("class")
-  if class_id is not None:
-    check_class(place, class_id, classes)
   mask_path(place, entry["file"], folder)
   file = path_below(folder, entry["file"], "file", place)
   try:
     ids = labels.read(file) if class_id is None else images.read_mask(file)
   except InputError as error:
     raise InputError(f"{place}: {error}") from None
-  width, height = stacks.picture_size(scene, scene.frames.index(frame))
+  mask = Mask(frame, entry["file"], ids, class_id)
+  check_mask(place, mask, str(file), classes, scene)
+  return mask
+
+
+def check_mask(place: str, mask: Mask, file: str, classes: dict[int, str],
+               scene: Scene) -> None:
+  """The mask is of a frame, of its shape, and of known classes; `file` names it."""
+  if mask.class_id is not None:
+    check_class(place, mask.class_id, classes)
+  view = scene.frames.index(check_frame(place, mask.frame, scene))
+  (width, height), ids = stacks.picture_size(scene, view), mask.ids
   if abs(ids.shape[1] * height - ids.shape[0] * width) > max(ids.shape):
     raise InputError(f"{place}: {file} is {ids.shape[1]}x{ids.shape[0]} pixels, of "
                      f"another shape than the photograph ({width}x{height} as read); "
                      "save masks at the photograph's size")
-  if class_id is None:
+  if mask.class_id is None:
     for found in np.unique(ids[ids > 0]).tolist():
       check_class(f"{place}: {file}", found, classes)
-  return Mask(frame=frame, file=entry["file"], ids=ids, class_id=class_id)
 
 
 def mask_path(place: str, file, folder: pathlib.Path) -> pathlib.Path:

@@ -15,6 +15,7 @@ import optax
 
 from jnerf.errors import InputError
 from jnerf.settings import setting
+from jnerf.shaping.rows import points_at
 from jnerf.structs import Batch, Rendering
 
 
@@ -44,9 +45,16 @@ class PairRule:
                        f"{section}.min_positives={self.min_positives} and 1")
 
   def adapt(self, threshold, share):
-    """The next step's threshold from the share of positives at this one's."""
-    return adapt_threshold(threshold, share, min_share=self.min_positives,
-                           max_share=self.max_positives, rate=self.threshold_rate)
+    """The next step's threshold from the share of positives at this one's.
+
+    Raised by `threshold_rate` where positives are more than `max_positives` of all
+    pairs, lowered where they are fewer than `min_positives`. Once per step, on the whole
+    batch; the paper's code does it once per anchor inside its loss.
+    """
+    rate = self.threshold_rate
+    step = jnp.where(share > self.max_positives, rate,
+                     jnp.where(share < self.min_positives, -rate, 0.0))
+    return (threshold + step).astype(threshold.dtype)
 
 
 def unit_rows(x):
@@ -103,16 +111,4 @@ def _places(batch: Batch, rendering: Rendering, geometry: str):
   distance = jax.lax.stop_gradient(rendering.distance_median)
   if geometry == "sensor":
     distance = jnp.where(batch.distance > 0, batch.distance, distance)
-  return batch.rays.origins + distance[:, None] * batch.rays.directions
-
-
-def adapt_threshold(threshold, share, *, min_share: float, max_share: float,
-                    rate: float):
-  """The next step's threshold from the share of positives at this one's.
-
-  Raised by `rate` where positives are more than `max_share` of all pairs,
-  lowered where they are fewer than `min_share`. Once per step, on the whole
-  batch; the paper's code does it once per anchor inside its loss.
-  """
-  step = jnp.where(share > max_share, rate, jnp.where(share < min_share, -rate, 0.0))
-  return (threshold + step).astype(threshold.dtype)
+  return points_at(batch.rays, distance)

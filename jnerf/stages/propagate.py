@@ -9,7 +9,7 @@ from jnerf.labeling.assignment import Assignment
 from jnerf.labeling.label_session import label_session, write_label_session
 from jnerf.labeling.labels import LabelSet
 from jnerf.labeling.proposals import MAX_PARAMS, propose
-from jnerf.labeling.scene_labeler import SceneLabeler, fit_scene_labeler
+from jnerf.labeling.scene_labeler import SceneLabeler
 from jnerf.runs import parts
 from jnerf.runs.checks import check
 from jnerf.runs.label_sets import label_sets, store_clicks
@@ -51,11 +51,7 @@ def propagate_stage(run: Run, scene: Scene, label_set: LabelSet,
   began, workdir, settings = time.perf_counter(), run.workdir, run.config.label
   store_clicks(workdir, scene, [label_set])
   field = load_field(run, scene, "shape")
-  scene_labeler = fit_scene_labeler(
-      method, label_set, field, scene,
-      parts.renderer_of(run.config, field.model, field.background, [method]),
-      edges=parts.edges_of(run.config), min_confidence=settings.min_confidence,
-      seed=run.config.seed)
+  scene_labeler = parts.scene_labeler_of(run.config, method, label_set, field, scene)
   name = f"shaped-{settings.primary}"
   workdir.forget(["propagate"])
   views = scene.test if settings.views == "test" else range(len(scene.frames))

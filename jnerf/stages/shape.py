@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from jnerf.fields.fitted import FittedField
-from jnerf.runs import parts
 from jnerf.runs.checks import check
 from jnerf.runs.config import settings_of
 from jnerf.runs.loading import (
   check_trained,
   load_features,
   load_field,
-  load_hints,
   load_regions,
   load_scene,
+  load_shaping_data,
 )
 from jnerf.runs.run import TRAINED, Run
 from jnerf.runs.stage_training import train_stage
 from jnerf.scenes.pixels import PixelData
-from jnerf.shaping.pair_data import PairSource, oracle_data, pair_data
+from jnerf.shaping.pair_data import PairSource, oracle_data
 from jnerf.structs import Scene
-from jnerf.training.progress import ViewProgress
 
 
 def shape(run: Run) -> str:
@@ -48,18 +46,10 @@ def shape_stage(run: Run, scene: Scene) -> None:
 
 def _data(run: Run, scene: Scene, field: FittedField, oracle: bool) -> PixelData:
   """The training views with all that pairs are chosen by."""
-  config = run.config
-  recipe, source = parts.recipe_of(config, oracle), settings_of(
-      config, PairSource, "shape")
-  with_depth = config.fit.depth_weight > 0
+  config, source = run.config, settings_of(run.config, PairSource, "shape")
   if oracle:
-    return oracle_data(scene, source, with_depth)
-  maps = load_features(run, scene)
-  regions = None
+    return oracle_data(scene, source, with_depth=config.fit.depth_weight > 0)
+  maps, regions = load_features(run, scene), None
   if source.pairs == "regions":
     regions = load_regions(run, scene, field, maps)
-  with ViewProgress("geometry") as progress:
-    return pair_data(
-        field, scene, maps, recipe, source, regions=regions,
-        segments=load_hints(run, scene), with_depth=with_depth,
-        chunk=config.runtime.chunk, on_views=progress.on_views)
+  return load_shaping_data(config, scene, field, maps, regions)

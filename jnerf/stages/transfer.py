@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 from jnerf.errors import InputError
 from jnerf.labeling.assignment import Assignment
 from jnerf.labeling.label_session import LabelSession, read_label_session
-from jnerf.labeling.scene_labeler import fit_scene_labeler
 from jnerf.runs import parts, regions_file
 from jnerf.runs.checks import check_method
 from jnerf.runs.config import settings_of, validate
@@ -76,11 +75,8 @@ def _method(run: Run, scene: Scene, kept: LabelSession) -> Assignment:
 def _write(run: Run, scene: Scene, kept: LabelSession, method: Assignment) -> str:
   settings = run.config.label
   field = load_field(run, scene, "shape", space=kept.space, background=kept.background)
-  scene_labeler = fit_scene_labeler(
-      method, kept.label_set, field, scene,
-      parts.renderer_of(run.config, field.model, field.background, [method]),
-      edges=parts.edges_of(run.config), min_confidence=settings.min_confidence,
-      seed=run.config.seed, rays=kept.clicked)
+  scene_labeler = parts.scene_labeler_of(run.config, method, kept.label_set, field, scene,
+                                         rays=kept.clicked)
   name = f"{scene.name}-shaped-{settings.primary}"
   views = scene.test if settings.views == "test" else range(len(scene.frames))
   print(f"propagate: {len(kept.labels)} labelled pixels of {settings.session} to "

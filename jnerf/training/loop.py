@@ -73,16 +73,15 @@ class Timing:
 
 
 def draw_batch(data: pixels.PixelData, key, num_rays: int, background: str,
-               num_views: int = 0, every: int = 1, pixel_index=None, xnp=jnp) -> Batch:
+               num_views: int = 0, every: int = 1, xnp=jnp) -> Batch:
   """A step's whole randomness and the data it selects; the key is consumed.
 
   every: every how many rays one is contrasted, and drawn by the data's strata.
-  pixel_index: `[N, 3]` pixels drawn before, where the caller gathers on the host.
+  xnp: jnp, or np where the data are gathered on the host.
   """
   pixel_key, jitter_key, background_key = jax.random.split(key, 3)
-  if pixel_index is None:
-    pixel_index = pixels.draw_pixels(pixel_key, num_rays, data.shape, data.drawable,
-                                     num_views, data.strata, every)
+  pixel_index = xnp.asarray(pixels.draw_pixels(
+      pixel_key, num_rays, data.shape, data.drawable, num_views, data.strata, every))
   jitter = jax.random.uniform(jitter_key, (num_rays, 2), minval=-0.5, maxval=0.5)
   if background == "random":
     behind = jax.random.uniform(background_key, (num_rays, 3))
@@ -209,12 +208,8 @@ def host_batches(data: pixels.PixelData, key, training: Training, first_step: in
     key = jax.device_put(key, cpu)
     for step in range(first_step, first_step + training.steps_per_call):
       batch_key, _ = jax.random.split(jax.random.fold_in(key, step))
-      pixel_key, _, _ = jax.random.split(batch_key, 3)
-      index = np.asarray(pixels.draw_pixels(
-          pixel_key, training.num_rays, data.shape, data.drawable, training.num_views,
-          data.strata, training.every))
       batches.append(draw_batch(data, batch_key, training.num_rays, training.background,
-                                pixel_index=index, xnp=np))
+                                training.num_views, training.every, xnp=np))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
   return jax.device_put(stacked, devices.split(mesh, axis=1))
 

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import optax
 
 from jnerf.errors import InputError
-from jnerf.fields.field import Field
 from jnerf.settings import setting
 
 
@@ -39,11 +38,6 @@ def create(params, optimizer: optax.GradientTransformation,
                     threshold=jnp.asarray(threshold, jnp.float32))
 
 
-def initialize(model: Field, optimizer: optax.GradientTransformation, key) -> TrainState:
-  """The state of a fresh model; the key is consumed."""
-  return create(model.init(key), optimizer)
-
-
 @dataclasses.dataclass(frozen=True)
 class Schedule:
   """How long a stage trains, on how many rays, and how fast."""
@@ -61,7 +55,6 @@ class Schedule:
       raise InputError(
           f"{section}.final_learning_rate={self.final_learning_rate}: must not be above "
           f"{section}.learning_rate={self.learning_rate}")
-
 
   @property
   def warmup(self) -> int:

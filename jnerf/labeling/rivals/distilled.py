@@ -76,12 +76,13 @@ def distillation_loss(params, plain_params, batch: Batch, *, field: FeatureField
 
 def distill(params, plain_params, *, field: FeatureField, model: Field,
             optimizer: optax.GradientTransformation,
-            next_batches: Callable[[int], Batch], num_steps: int,
+            next_batches: Callable[[int], Batch], num_steps: int, steps_per_call: int,
             on_call: Callable[[int, float], None] = lambda step, loss: None):
   """Trains the feature field and returns its params.
 
   params: to start from; plain_params: of the fitted `model`, which stay as they are.
-  next_batches: `step -> Batch` with a leading axis of steps, the ones from `step` on.
+  next_batches: `step -> Batch` with a leading axis of `steps_per_call` steps, the ones
+    from `step` on.
   on_call: is told the step reached and the mean loss after each device call.
 
   Raises FloatingPointError naming the steps where the loss became nan or inf.
@@ -98,11 +99,9 @@ def distill(params, plain_params, *, field: FeatureField, model: Field,
   def call(state, plain_params, batches):
     return scan_steps(functools.partial(one_step, plain_params), state, batches)
 
-  ready = {0: next_batches(0)}
   state = run_steps(
       lambda state, batches: call(state, plain_params, batches),
       (params, optimizer.init(params)),
-      lambda step: ready.pop(step) if step in ready else next_batches(step),
-      first_step=0, num_steps=num_steps, steps_per_call=ready[0].rgb.shape[0],
+      next_batches, first_step=0, num_steps=num_steps, steps_per_call=steps_per_call,
       on_call=lambda step, state, logs: on_call(step, logs["loss"]))
   return state[0]
