@@ -31,7 +31,7 @@ def test_each_picture_lies_at_the_top_left_at_one_scale(paths):
   canvas = stacks.Canvas.of(paths, width=12, max_pixels=0)
   assert canvas.uneven and canvas.full_size == (24, 16) and canvas.size == (12, 8)
   filled = canvas.filled()
-  stack = canvas.read(paths, images.read_image, images.resize_area)
+  stack = canvas.read(dict(enumerate(paths)), images.read_image, images.resize_area)
   for view, (width, height) in enumerate(SIZES):
     own = images.read_image(paths[view])
     expected = own.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))

@@ -82,7 +82,8 @@ def load_features_folder(path: str | pathlib.Path, frames: Sequence[str],
 
 def check_features_folder(path: str | pathlib.Path, frames: Sequence[str],
                           size: tuple[int, int], *, channels: str = "auto") -> None:
-  """Raises `InputError` where `load_features_folder` would, but for the numbers.
+  """Raises `InputError` where `load_features_folder` would, but for the
+  numbers and for files that differ from one another.
 
   Of .npy files the headers are read; of .pth, which have none, the first file alone.
   """

@@ -43,11 +43,11 @@ class Groups:
     return cls(*(some.astype(np.int32) for some in (block, rest, np.asarray(counts))))
 
 
-def packed(parts: Sequence[np.ndarray], dtype=np.int32) -> np.ndarray:
+def packed(parts: Sequence[np.ndarray]) -> np.ndarray:
   """The numbers of all parts as a list: `[M]`, or `[B, BLOCK]` where it is long."""
   total = sum(map(len, parts))
   width = BLOCK if total > LONGEST else 1
-  flat = np.zeros(-(-total // width) * width, dtype)
+  flat = np.zeros(-(-total // width) * width, np.int32)
   place = 0
   for part in parts:
     flat[place:place + len(part)] = part

@@ -63,19 +63,18 @@ class Canvas:
         cameras.scale_intrinsics(row, self.full_sizes[view], self.inner(view))
         for view, row in enumerate(intrinsics)])
 
-  def read(self, paths: Mapping[int, pathlib.Path] | Sequence[pathlib.Path],
-           read: Callable, resize: Callable, any_size: bool = False,
-           beside: bool = False) -> np.ndarray:
-    """`[V, H, W, ...]` of the files of all views, or of some, 0 elsewhere.
+  def read(self, paths: Mapping[int, pathlib.Path], read: Callable, resize: Callable,
+           any_size: bool = False) -> np.ndarray:
+    """`[V, H, W, ...]` of files beside the photographs, by view; 0 elsewhere.
+
+    They are turned upright as the photographs are.
 
     any_size: whether files may have another size than the view's photograph, as a
       sensor's depth has.
-    beside: whether they lie beside photographs, and are turned upright with those.
     """
     stack = None
-    given = paths.items() if isinstance(paths, Mapping) else enumerate(paths)
-    for view, path in given:
-      array = self._turned(read(path), path, view) if beside else read(path)
+    for view, path in paths.items():
+      array = self._turned(read(path), path, view)
       if not any_size:
         images.check_size(path, array, self.full_sizes[view],
                           f"the photograph {self.names[view]}")

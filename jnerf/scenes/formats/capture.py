@@ -158,7 +158,7 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
   colour, alpha = canvas.read_photographs(capture.paths)
   depth, semantic, instance = (
       canvas.read(files, read, images.resize_nearest,
-                  any_size=not capture.paired, beside=True) if files else None
+                  any_size=not capture.paired) if files else None
       for files, read in ((capture.depth, capture.read_depth),
                           (capture.semantic, Labels().read),
                           (capture.instance, Labels().read)))
@@ -243,8 +243,7 @@ def _mask(capture: Capture, canvas: Canvas, intrinsics: np.ndarray,
       by_lens = np.stack([seen[row.tobytes()] for row in intrinsics])
       mask = by_lens if mask is None else mask & by_lens
   if capture.mask:
-    white = canvas.read(capture.mask, _read_mask, images.resize_area,
-                        beside=True)[..., 0] > 1 - 1e-4
+    white = canvas.read(capture.mask, _read_mask, images.resize_area)[..., 0] > 1 - 1e-4
     for view, path in capture.mask.items():
       if not white[view].any():
         raise InputError(f"{path}: leaves no pixel of {capture.paths[view].name}; white "

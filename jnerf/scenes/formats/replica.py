@@ -70,7 +70,8 @@ def load_replica(path: str | pathlib.Path, wishes: Wishes = Wishes(), *,
              f"beside the images {', '.join(layers) or 'nothing'}"],
       **{LAYERS[folder]: partners for folder, partners in layers.items()}),
       dataclasses.replace(wishes, unbounded=False))  # a room has walls
-  return scene.replace(class_names=_class_names(info.classes, scene.semantic))
+  names = {0: "void"} | scene.class_names | info.classes  # also of what is not in sight
+  return scene.replace(class_names=dict(sorted(names.items())))
 
 
 def _files(folder: pathlib.Path) -> dict[int, pathlib.Path]:
@@ -105,10 +106,3 @@ def _partners(folder: pathlib.Path, numbers: Iterable[int]) -> dict[int, pathlib
   files = _files(folder)
   return {view: files.get(number, folder / f"{folder.name}_{number}.png")
           for view, number in enumerate(numbers)}
-
-
-def _class_names(names: dict[int, str], semantic: np.ndarray | None) -> dict[int, str]:
-  """Names of void, of the classes that info.json lists and of those in the labels."""
-  present = [] if semantic is None else np.unique(semantic).tolist()
-  found = {i: f"class {i}" for i in present} | {0: "void"} | names
-  return dict(sorted(found.items()))
