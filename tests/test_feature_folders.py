@@ -236,11 +236,19 @@ DAMAGED_PTH = {
 @pytest.mark.parametrize("damage", DAMAGED_PTH.values(), ids=DAMAGED_PTH)
 def test_damaged_pth_files(tmp_path, monkeypatch, damage):
   monkeypatch.chdir(tmp_path)
-  for i, grid in zip((0, 7, 12), GRID, strict=True):
-    path = save_pth(tmp_path / "f", grid, f"dino_{i}.pth")
-  damage(path)
-  assert "dino_12.pth" in complaint(tmp_path / "f")
+  files = [save_pth(tmp_path / "f", grid, f"dino_{i}.pth")
+           for i, grid in zip((0, 7, 12), GRID, strict=True)]
+  damage(files[0])  # the one that a check reads
+  assert "dino_0.pth" in complaint(tmp_path / "f")
   assert not (tmp_path / "sprung").exists()
+
+
+def test_a_later_damaged_pth_file_is_found_when_it_is_read(tmp_path):
+  files = [save_pth(tmp_path / "f", grid, f"dino_{i}.pth")
+           for i, grid in zip((0, 7, 12), GRID, strict=True)]
+  files[2].write_bytes(b"no tensor")
+  with pytest.raises(InputError, match="dino_12.pth: cannot be read"):
+    read(tmp_path / "f")
 
 
 def test_a_tensor_that_repeats_few_numbers_without_end(tmp_path):
