@@ -35,6 +35,7 @@ from jnerf.labeling.scene_labeler import SceneLabeler, view_number
 from jnerf.runs import loading, parts
 from jnerf.runs.checks import check_method, check_shaping
 from jnerf.runs.config import configured, row_kind, settings_of, validate
+from jnerf.runs.labelling import scene_labeler_of
 from jnerf.runs.run import STAGE_OF_FIELD, Run, stage_key
 from jnerf.runs.stage_training import PROGRESS_TERMS, num_bytes
 from jnerf.runs.workdir import Workdir
@@ -155,8 +156,7 @@ def fit_labeler(field: FittedField, scene: Scene,
         config, scene, field, loading.make_features(config, scene))
 
   assignment = parts.method_of(config, method, scene_regions)
-  return parts.scene_labeler_of(config, assignment, label_set_of(clicks, scene), field,
-                                scene)
+  return scene_labeler_of(config, assignment, label_set_of(clicks, scene), field, scene)
 
 
 def label_set_of(clicks: str | os.PathLike | Mapping | Clicks | LabelSet,
@@ -229,6 +229,10 @@ class OpenRun:
   run: Run
   scene: Scene
 
+  def __repr__(self) -> str:
+    stages = ", ".join(self.metrics.get("stages", ())) or "nothing yet"
+    return f"OpenRun({str(self.run.workdir.path)!r}: {stages}; {self.scene})"
+
   @property
   def metrics(self) -> dict[str, Any]:
     """The contents of metrics.json."""
@@ -258,13 +262,13 @@ def open_run(workdir: str | os.PathLike) -> OpenRun:
 
 def _pixel(pixel: Sequence[int], scene: Scene) -> np.ndarray:
   """`[1, 3]` int64, checked."""
-  found, bounds = np.asarray(pixel), (len(scene.frames), *scene.size[::-1])
-  if found.shape != (3,) or not np.issubdtype(found.dtype, np.integer):
+  place, bounds = np.asarray(pixel), (len(scene.frames), *scene.size[::-1])
+  if place.shape != (3,) or not np.issubdtype(place.dtype, np.integer):
     raise InputError(f"pixel={pixel!r}: must be three integers: view, row, column")
-  if (found < 0).any() or (found >= bounds).any():
-    raise InputError(f"pixel={found.tolist()}: must lie below {bounds[0]} views, "
+  if (place < 0).any() or (place >= bounds).any():
+    raise InputError(f"pixel={place.tolist()}: must lie below {bounds[0]} views, "
                      f"{bounds[1]} rows, {bounds[2]} columns")
-  return found[None].astype(np.int64)
+  return place[None].astype(np.int64)
 
 
 def _configured(section: str, groups, settings, config=None, seed: int = 0):

@@ -232,6 +232,11 @@ class FeatureMaps:
       pytree_node=False, default=(0.0, 0.0, 1.0, 1.0))
   origin: str = struct.field(pytree_node=False, default="")
 
+  def __repr__(self) -> str:
+    views, height, width, channels = np.shape(self.grid)
+    return (f"FeatureMaps({self.source!r}, {views} views of {width}x{height} cells, "
+            f"{channels} channels)")
+
 
 @struct.dataclass
 class Click:

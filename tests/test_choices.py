@@ -12,7 +12,7 @@ import tiny_replica
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.runs.experiment import load_experiment
-from jnerf.runs.label_sets import label_sets
+from jnerf.runs.labelling import label_sets
 from jnerf.runs.loading import load_scene
 from jnerf.runs.run import Run
 from jnerf.runs.workdir import Workdir

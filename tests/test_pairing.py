@@ -86,6 +86,10 @@ def test_measured_depth_is_at_the_cells_and_rendered_depth_fills_its_gaps(
   np.testing.assert_allclose(depth[known], tiny_replica.WALL)
   rendered = grid_depth(field, scene, intrinsics, grid, geometry="field")
   np.testing.assert_allclose(depth[~known], rendered[~known])
+  # Nothing is rendered where everything was measured.
+  np.testing.assert_allclose(
+      grid_depth(field.replace(params=None), scene, intrinsics, grid,
+                 geometry="sensor"), tiny_replica.WALL)
   # A view at the cells' resolution, through their centres, is what is rendered.
   small = scene.replace(images=np.zeros((6, *grid[::-1], 3), np.float32),
                         intrinsics=np.tile(intrinsics[:1], (6, 1)))

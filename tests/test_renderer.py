@@ -69,3 +69,21 @@ def test_without_rows_entities_have_all_but_them(field, traced):
   assert traced == []  # nor of points at given distances
   np.testing.assert_allclose(points, rays.origins + at[:, None] * rays.directions,
                              atol=1e-5)
+
+
+def test_a_chunk_is_worked_on_while_the_one_before_is_fetched(field, monkeypatch):
+  model, params, rays = field  # 10 rays: chunks of 4, 4 and 2
+  order, fetch = [], renderer_lib.jax.device_get
+
+  def color(chunk):
+    order.append("begin")
+    return chunk.rgb
+
+  def fetching(result):
+    order.append("fetch")
+    return fetch(result)
+
+  monkeypatch.setattr(renderer_lib.jax, "device_get", fetching)
+  rgb, = ViewRenderer(model, None, chunk=4).map(params, rays, color)
+  assert order == ["begin", "begin", "fetch", "begin", "fetch", "fetch"]
+  assert rgb.shape == (NUM, 3)

@@ -13,7 +13,7 @@ import tiny_replica
 from jnerf import main
 from jnerf.errors import InputError
 from jnerf.features import feature_choice
-from jnerf.runs import label_sets as labels_of_run
+from jnerf.runs import labelling as labels_of_run
 from jnerf.runs import loading
 from jnerf.runs.workdir import Workdir
 from jnerf.shaping.renderer import ViewRenderer

@@ -33,7 +33,7 @@ from jnerf.evaluating.tables import (
 from jnerf.files import write_json
 from jnerf.runs.config import validate
 from jnerf.runs.experiment import load_experiment, override
-from jnerf.runs.label_sets import label_sets
+from jnerf.runs.labelling import label_sets
 from jnerf.runs.loading import load_features, load_field, load_methods, load_scene
 from jnerf.runs.rivals import make_rivals
 from jnerf.runs.run import Run

@@ -27,7 +27,7 @@ from jnerf.labeling.labeler import fit_labeler
 from jnerf.labeling.labels import LabelSet
 from jnerf.labeling.seeds import mean_gradient_seeds
 from jnerf.runs import parts
-from jnerf.runs.label_sets import label_sets
+from jnerf.runs.labelling import label_sets
 from jnerf.runs.run import STAGE_OF_FIELD
 from jnerf.scenes.rays import rays_of_pixels
 from jnerf.shaping.renderer import ViewRenderer, take

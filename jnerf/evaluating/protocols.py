@@ -216,12 +216,12 @@ def _whole_frame(truth, view: int, present) -> Labels:
 
 def _draw(truth, views, class_id: int, num: int, stream) -> np.ndarray:
   """`[<= num, 4]` (view, row, column, class): uniform over the class's pixels."""
-  found = [np.flatnonzero(truth[v] == class_id) for v in views]
-  sizes = np.array([len(pixels) for pixels in found])
+  of_class = [np.flatnonzero(truth[v] == class_id) for v in views]
+  sizes = np.array([len(pixels) for pixels in of_class])
   starts = np.cumsum(sizes) - sizes
   drawn = []
   for rank in stream.permutation(int(sizes.sum()))[:num]:
     i = int(np.searchsorted(starts, rank, side="right")) - 1
-    row, column = divmod(int(found[i][rank - starts[i]]), truth.shape[2])
+    row, column = divmod(int(of_class[i][rank - starts[i]]), truth.shape[2])
     drawn.append((views[i], row, column, class_id))
   return np.array(drawn, np.int64)

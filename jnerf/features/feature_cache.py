@@ -103,18 +103,18 @@ def cached_features(
     `FeatureMaps` in the order of `photos`.
   """
   target = _reduced(folder, photos, num_components)
-  found = _load(target, photos.digests)
-  verb = "kept, " if found else ""
-  if not found:
+  entry = _load(target, photos.digests)
+  verb = "kept, " if entry else ""
+  if not entry:
     _extract(folder, photos, load_extractor, batch, on_views)
     write_json(folder / "settings.json", settings)
     if num_components:
       _reduce(folder, target, photos.digests, num_components)
-    found = _load(target, photos.digests)
-    if not found:
+    entry = _load(target, photos.digests)
+    if not entry:
       raise InputError(f"{target}: files were damaged or removed while they were made; "
                        "run again")
-  grid, extent, seconds, share = found
+  grid, extent, seconds, share = entry
   note = f", {share:.1%} of the squared length" if num_components else ""
   return FeatureMaps(grid=grid, source=source, extent=extent,
                      origin=f"{verb}{seconds:.0f} s{note} -> {target}")

@@ -71,19 +71,19 @@ def find_features_file(folder: str | pathlib.Path) -> pathlib.Path | None:
 
   Raises `InputError` where there are several to choose from.
   """
-  found = []
+  files = []
   for path in sorted(pathlib.Path(folder).glob("*.npz")):
     try:
       with zipfile.ZipFile(path) as archive:
         if {"features.npy", "names.npy"} <= set(archive.namelist()):
-          found.append(path)
+          files.append(path)
     except (OSError, zipfile.BadZipFile):
       raise InputError(f"{path}: cannot be read as an .npz file; copy it again or move "
                        "it away") from None
-  if len(found) > 1:
-    raise InputError(f"features.path: {', '.join(p.name for p in found)} in {folder} all "
+  if len(files) > 1:
+    raise InputError(f"features.path: {', '.join(p.name for p in files)} in {folder} all "
                      "hold features; name the one to use")
-  return found[0] if found else None
+  return files[0] if files else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -254,7 +254,7 @@ def _load_network(transformers, folder: pathlib.Path):
   log.set_verbosity_error()  # unused heads and poolers are no news
   log.disable_progress_bar()
   try:
-    network, found = transformers.AutoModel.from_pretrained(
+    network, loading = transformers.AutoModel.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False, weights_only=True,
         output_loading_info=True)
   except Exception as error:  # of many kinds, by the layers below
@@ -264,7 +264,7 @@ def _load_network(transformers, folder: pathlib.Path):
     log.set_verbosity(verbosity)
     if bars:
       log.enable_progress_bar()
-  missing = [key for key in found["missing_keys"] if not key.startswith("pooler")]
+  missing = [key for key in loading["missing_keys"] if not key.startswith("pooler")]
   if missing:
     raise InputError(f"{_KEY}.model={folder}: its weights lack {len(missing)} arrays, "
                      f"such as {min(missing)}; download it again")
@@ -292,8 +292,8 @@ def _download(model: str, revision: str) -> pathlib.Path:
 
 def _scaling(path: pathlib.Path) -> tuple[Sequence[float], Sequence[float]]:
   """Mean and spread `[3]` of the images that a model takes; ImageNet's by default."""
-  given = _read_json(path) if path.exists() else {}
-  mean, std = given.get("image_mean", _MEAN), given.get("image_std", _STD)
+  preprocessing = _read_json(path) if path.exists() else {}
+  mean, std = preprocessing.get("image_mean", _MEAN), preprocessing.get("image_std", _STD)
   for values in (mean, std):
     if not (isinstance(values, (list, tuple)) and len(values) == 3
             and all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)):
@@ -317,9 +317,9 @@ def _first_line(error: Exception) -> str:
 
 def _only(module, matches):
   """The one module within that `matches(last part of its name, module)`."""
-  found, = (part for name, part in module.named_modules()
+  part, = (part for name, part in module.named_modules()
             if matches(name.rpartition(".")[2], part))
-  return found
+  return part
 
 
 class _Reached(Exception):

@@ -40,9 +40,9 @@ def undistort(distorted_xy, coefficients, xnp=jnp):
   radius = _radius(distorted_xy, xnp)
   theta = xnp.minimum(radius, WIDEST)
   for _ in range(UNDISTORT_STEPS):
-    found, slope = _bent(theta, coefficients, xnp)
+    bent, slope = _bent(theta, coefficients, xnp)
     slope = xnp.where(xnp.abs(slope) < 1e-3, 1e-3, slope)
-    theta = xnp.clip(theta - (found - radius) / slope, 0.0, WIDEST)
+    theta = xnp.clip(theta - (bent - radius) / slope, 0.0, WIDEST)
   return distorted_xy * (xnp.tan(theta) / radius)
 
 
@@ -70,8 +70,8 @@ def _bent(theta, coefficients, xnp):
 def _undo_brown(distorted_xy, coefficients, xnp):
   xy = distorted_xy
   for _ in range(UNDISTORT_STEPS):
-    found, (xx, across, yy) = _brown(xy, coefficients, xnp)
-    dx, dy = xnp.moveaxis(found - distorted_xy, -1, 0)
+    bent, (xx, across, yy) = _brown(xy, coefficients, xnp)
+    dx, dy = xnp.moveaxis(bent - distorted_xy, -1, 0)
     # The Jacobian is symmetric; where it is singular the model folds back.
     determinant = xx * yy - across * across
     determinant = xnp.where(xnp.abs(determinant) < 1e-6, 1e-6, determinant)

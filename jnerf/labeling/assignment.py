@@ -135,5 +135,5 @@ def best_classes(scores, class_ids):
 
 
 def confidence(probabilities):
-  """Probability of the most probable class, `[..., K] -> [...]`."""
-  return jnp.max(probabilities, axis=-1)
+  """Probability of the most probable class, `[..., K] -> [...]`; at most 1."""
+  return jnp.minimum(jnp.max(probabilities, axis=-1), 1.0)  # sums round past 1

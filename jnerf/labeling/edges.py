@@ -63,9 +63,9 @@ def snap_to_edges(scores, rgb, distance, *, passes: int, color_scale: float,
   scores: of any floating type; a class that is -inf, or whose votes vanish, within
     reach of a pixel is -inf there. Others: see `average_alike`.
   """
-  found = average_alike(votes(scores), rgb, distance, passes=passes,
-                        color_scale=color_scale, depth_scale=depth_scale)
-  return jnp.where(found > 0, found, -jnp.inf)
+  averaged = average_alike(votes(scores), rgb, distance, passes=passes,
+                           color_scale=color_scale, depth_scale=depth_scale)
+  return jnp.where(averaged > 0, averaged, -jnp.inf)
 
 
 @jax.jit
@@ -79,8 +79,8 @@ def votes(scores):
   some = scores[::SAMPLED, ::SAMPLED]
   mean = jnp.mean(some, axis=-1, keepdims=True, where=jnp.isfinite(some))
   spread = jnp.std(some - mean, where=jnp.isfinite(some))
-  found = jax.nn.softmax(scores / (TEMPERATURE * jnp.maximum(spread, 1e-12)), axis=-1)
-  return jnp.where(jnp.isfinite(scores), found, 0)
+  shares = jax.nn.softmax(scores / (TEMPERATURE * jnp.maximum(spread, 1e-12)), axis=-1)
+  return jnp.where(jnp.isfinite(scores), shares, 0)
 
 
 @jax.jit

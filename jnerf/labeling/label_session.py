@@ -84,14 +84,14 @@ def label_session(label_set: LabelSet, scene: Scene, field: FittedField,
       background=field.background, merge_into=label_set.merge_into)
 
 
-def write_label_session(path: str | os.PathLike, kept: LabelSession) -> pathlib.Path:
+def write_label_session(path: str | os.PathLike, session: LabelSession) -> pathlib.Path:
   """Writes the file, whole or not at all."""
-  raw = dataclasses.asdict(kept)
-  raw.update(rays=kept.rays.tolist(), labels=kept.labels.tolist(),
-             names={str(c): name for c, name in kept.names.items()},
-             merge_into=kept.merge_into and {
-                 str(i): c for i, c in kept.merge_into.items()},
-             space={"kind": type(kept.space).__name__, **raw["space"]})
+  raw = dataclasses.asdict(session)
+  raw.update(rays=session.rays.tolist(), labels=session.labels.tolist(),
+             names={str(c): name for c, name in session.names.items()},
+             merge_into=session.merge_into and {
+                 str(i): c for i, c in session.merge_into.items()},
+             space={"kind": type(session.space).__name__, **raw["space"]})
   return write_json(path, raw)
 
 

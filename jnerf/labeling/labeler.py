@@ -30,6 +30,12 @@ class LabelMap:
   classes: np.ndarray
   confidence: np.ndarray | None = None
 
+  def __repr__(self) -> str:
+    height, width = self.classes.shape[:2]
+    sure = "" if self.confidence is None else (
+        f", mean confidence {np.mean(self.confidence):.2f}")
+    return f"LabelMap({width}x{height}, classes {np.unique(self.classes).tolist()}{sure})"
+
 
 @dataclasses.dataclass(frozen=True)
 class Labeler:

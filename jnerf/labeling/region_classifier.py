@@ -176,49 +176,50 @@ def _merge(region, J, labels) -> _Observations:
   return _Observations(unique[:, 0], unit_rows(sums), unique[:, 1], counts)
 
 
-def _posterior(seen: _Observations, class_ids, kernel, ridge, gradient_weight,
+def _posterior(observed: _Observations, class_ids, kernel, ridge, gradient_weight,
                balance) -> dict[str, Array]:
   """All of a `RegionState` that labels decide."""
-  per_class = np.array([np.sum(seen.counts[seen.labels == c]) for c in class_ids])
+  per_class = np.array([np.sum(observed.counts[observed.labels == c]) for c in class_ids])
   share = dict(zip(class_ids.tolist(), np.maximum(per_class, 1) ** (balance - 1.0)))
-  positive = np.isin(seen.labels, class_ids)
+  positive = np.isin(observed.labels, class_ids)
   num_classes = len(class_ids)
-  member = (seen.labels[:, None] == class_ids[None, :]).astype(np.float64)
+  member = (observed.labels[:, None] == class_ids[None, :]).astype(np.float64)
 
   def solve(rows, targets):
     """Dual weights `[U, k]` of all observations, 0 but of `rows`."""
-    part = jax.tree.map(lambda leaf: leaf[rows], seen)
+    part = jax.tree.map(lambda leaf: leaf[rows], observed)
     weights = part.counts * np.array([share[abs(c)] for c in part.labels.tolist()])
     gram = (kernel[np.ix_(part.region, part.region)]
             + gradient_weight * (part.J @ part.J.T + 1))
-    alpha = np.zeros((len(seen.labels), targets.shape[1]))
+    alpha = np.zeros((len(observed.labels), targets.shape[1]))
     alpha[rows] = np.linalg.solve(gram + np.diag(ridge / weights), targets[rows])
     return alpha
 
   targets = member - 1 / num_classes
   alpha = solve(np.flatnonzero(positive), targets)
   for k, class_id in enumerate(class_ids.tolist()):
-    denied = seen.labels == -class_id
+    denied = observed.labels == -class_id
     if denied.any():  # only this class's score learns from it
       alpha[:, k:k + 1] = solve(np.flatnonzero(positive | denied), targets[:, k:k + 1])
-  whiten = _whitening(seen, positive, kernel, ridge)
-  counted = np.maximum(member.T @ seen.counts**balance, 1)
+  whiten = _whitening(observed, positive, kernel, ridge)
+  counted = np.maximum(member.T @ observed.counts**balance, 1)
   # Filled up with observations of no weight, as in `bayes`; no other number compiles.
   more = -len(alpha) % PADDED
   table, weights, bias, variance = _over_regions(*(
       np.pad(part, widths).astype(np.float32) for part, widths in (
-          (kernel[seen.region], ((0, more), (0, 0))), (seen.J, ((0, more), (0, 0))),
-          (alpha, ((0, more), (0, 0))), (whiten, (0, more)))),
+          (kernel[observed.region], ((0, more), (0, 0))),
+          (observed.J, ((0, more), (0, 0))), (alpha, ((0, more), (0, 0))),
+          (whiten, (0, more)))),
       jnp.asarray(np.diagonal(kernel), jnp.float32))
   return {"table": table, "weights": gradient_weight * weights,
           "bias": gradient_weight * bias, "spread": NOISE * (1 + variance),
           "label_shares": jnp.asarray((counted / counted.sum()).astype(np.float32))}
 
 
-def _whitening(seen: _Observations, positive, kernel, ridge) -> np.ndarray:
+def _whitening(observed: _Observations, positive, kernel, ridge) -> np.ndarray:
   """`[U, U]` W with `W' W` the inverse of positive labels' covariance in the regions'
   part of a score; 0 for other labels."""
-  region, counts = seen.region[positive], seen.counts[positive]
+  region, counts = observed.region[positive], observed.counts[positive]
   factor = np.linalg.cholesky(kernel[np.ix_(region, region)] + np.diag(ridge / counts))
   whiten = np.zeros((len(positive), len(positive)))
   whiten[np.ix_(positive, positive)] = np.linalg.inv(factor)

@@ -16,7 +16,7 @@ from jnerf.evaluating.metrics import SSIM_RADIUS
 from jnerf.features import feature_choice
 from jnerf.fields.field import RGB_KERNEL, Field
 from jnerf.runs import parts
-from jnerf.runs.label_sets import label_sets
+from jnerf.runs.labelling import label_sets
 from jnerf.runs.loading import features_choice, load_hints
 from jnerf.runs.rivals import needs_features
 from jnerf.runs.run import TRAINED, Run

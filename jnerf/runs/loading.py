@@ -107,9 +107,9 @@ def load_regions(run: Run, scene: Scene, field: FittedField,
 
   field: the plain one; maps: visual features, where they are at hand.
   """
-  kept = kept_regions(run, scene, field)
-  if kept is not None:
-    return kept
+  regions = kept_regions(run, scene, field)
+  if regions is not None:
+    return regions
   again = (run.workdir.path / regions_file.NAME).exists()
   print("regions: of what all training views see" + (
       ", anew: those kept rest on something else, or are of an older version"

@@ -14,15 +14,12 @@ from jnerf.features.feature_choice import FeatureChoice, FeatureSettings
 from jnerf.features.local_features import LocalSettings
 from jnerf.features.vit_features import VitSettings
 from jnerf.fields.field import Field
-from jnerf.fields.fitted import FittedField
 from jnerf.fields.kinds import FIELDS
 from jnerf.fields.spaces import Box, Contracted, Ndc, Space
 from jnerf.geometry.poses import face_one_way
 from jnerf.labeling.assignment import Assignment
 from jnerf.labeling.edges import EdgeSettings
-from jnerf.labeling.labels import LabelSet
 from jnerf.labeling.methods import make_method
-from jnerf.labeling.scene_labeler import SceneLabeler, fit_scene_labeler
 from jnerf.runs.config import method_settings, row_kind, settings_of
 from jnerf.runs.run import stage_key
 from jnerf.shaping.contrast import Contrast, Recipe
@@ -30,7 +27,7 @@ from jnerf.shaping.pair_data import PairSource
 from jnerf.shaping.pairs import PairRule
 from jnerf.shaping.renderer import ViewRenderer
 from jnerf.shaping.scene_regions import SceneRegions
-from jnerf.structs import Rays, Scene
+from jnerf.structs import Scene
 from jnerf.training import devices
 from jnerf.training import state as state_lib
 from jnerf.training.loop import BACKGROUNDS, Training
@@ -147,17 +144,6 @@ def renderer_of(config: ConfigDict, model: Field, background: float,
   """Renders views with the rows that are shaped, as far as `methods` need."""
   return ViewRenderer(model, row_kind(config), config.runtime.chunk, background,
                       any(method.needs_samples for method in methods))
-
-
-def scene_labeler_of(config: ConfigDict, method: Assignment, label_set: LabelSet,
-                     field: FittedField, scene: Scene,
-                     rays: Rays | None = None) -> SceneLabeler:
-  """A method, taught the labels; rays: through them, where they are not the scene's."""
-  return fit_scene_labeler(
-      method, label_set, field, scene,
-      renderer_of(config, field.model, field.background, [method]),
-      edges=edges_of(config), min_confidence=config.label.min_confidence,
-      seed=config.seed, rays=rays)
 
 
 def pairs_name(config: ConfigDict, field: str, source: str) -> str | None:

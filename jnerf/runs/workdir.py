@@ -135,11 +135,11 @@ class Workdir:
 
   def _drop(self, entry: str, names: Sequence[str]) -> None:
     metrics = self.read_metrics()
-    kept = {name: value for name, value in metrics.get(entry, {}).items()
+    rest = {name: value for name, value in metrics.get(entry, {}).items()
             if name not in names}
-    if kept != metrics.pop(entry, {}):
+    if rest != metrics.pop(entry, {}):
       write_json(self.folder() / "metrics.json",
-                 {**metrics, entry: kept} if kept else metrics)
+                 {**metrics, entry: rest} if rest else metrics)
 
   def is_done(self, stage: str) -> bool:
     """Whether `stage` ran to its end in this folder."""

@@ -90,8 +90,8 @@ def check_mask(place: str, mask: Mask, file: str, classes: dict[int, str],
                      f"another shape than the photograph ({width}x{height} as read); "
                      "save masks at the photograph's size")
   if mask.class_id is None:
-    for found in np.unique(ids[ids > 0]).tolist():
-      check_class(f"{place}: {file}", found, classes)
+    for value in np.unique(ids[ids > 0]).tolist():
+      check_class(f"{place}: {file}", value, classes)
 
 
 def mask_path(place: str, file, folder: pathlib.Path) -> pathlib.Path:

@@ -50,8 +50,8 @@ def _fuse_view(features, depth, poses, intrinsics, tolerance: float, view):
       depth[view], poses[view], intrinsics[view]).reshape(-1, 3)
 
   def add(total, other):
-    seen, by = _look_up(points, *other, tolerance)
-    return (total[0] + seen, total[1] + by), None
+    values, by = _look_up(points, *other, tolerance)
+    return (total[0] + values, total[1] + by), None
 
   zero = jnp.zeros((len(points), channels)), jnp.zeros((len(points), 1))
   (total, weight), _ = jax.lax.scan(add, zero, (features, depth, poses, intrinsics))

@@ -9,7 +9,7 @@ import numpy as np
 from jnerf.fields.fitted import FittedField
 from jnerf.geometry import cameras
 from jnerf.scenes import images
-from jnerf.shaping.renderer import ViewRenderer
+from jnerf.shaping.renderer import ViewRenderer, take
 from jnerf.structs import Scene
 
 
@@ -36,11 +36,12 @@ def grid_depth(field: FittedField, scene: Scene, intrinsics: np.ndarray,
     on_views(i, len(depth))
     rays = cameras.view_rays(scene.cam_to_world[view], intrinsics[i], grid, scene.near,
                              scene.far)
-    distance = renderer.colors(field.params, rays)[1]
-    depth[i] = distance.reshape(grid[::-1]) / cameras.distance_per_depth(
-        intrinsics[i], grid)
     if geometry == "sensor":
-      measured = images.resize_nearest(scene.depth[view], grid, extent)
-      depth[i] = np.where(measured > 0, measured, depth[i])
+      depth[i] = images.resize_nearest(scene.depth[view], grid, extent)
+    unknown = ~(depth[i] > 0)
+    if unknown.any():
+      distance = renderer.colors(field.params, take(rays, unknown.ravel()))[1]
+      depth[i][unknown] = distance / cameras.distance_per_depth(
+          intrinsics[i], grid)[unknown]
   on_views(len(depth), len(depth))
   return depth

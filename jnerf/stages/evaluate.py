@@ -11,7 +11,7 @@ from jnerf.labeling.assignment import Assignment
 from jnerf.labeling.labels import LabelSet
 from jnerf.runs import parts
 from jnerf.runs.checks import check
-from jnerf.runs.label_sets import label_sets, store_clicks
+from jnerf.runs.labelling import label_sets, store_clicks
 from jnerf.runs.loading import (
   check_trained,
   features_choice,

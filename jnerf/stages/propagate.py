@@ -10,9 +10,8 @@ from jnerf.labeling.label_session import label_session, write_label_session
 from jnerf.labeling.labels import LabelSet
 from jnerf.labeling.proposals import MAX_PARAMS, propose
 from jnerf.labeling.scene_labeler import SceneLabeler
-from jnerf.runs import parts
 from jnerf.runs.checks import check
-from jnerf.runs.label_sets import label_sets, store_clicks
+from jnerf.runs.labelling import label_sets, scene_labeler_of, store_clicks
 from jnerf.runs.loading import check_trained, load_field, load_method, load_scene
 from jnerf.runs.run import TRAINED, Run
 from jnerf.stages.label_maps import label_lines, write_views
@@ -51,7 +50,7 @@ def propagate_stage(run: Run, scene: Scene, label_set: LabelSet,
   began, workdir, settings = time.perf_counter(), run.workdir, run.config.label
   store_clicks(workdir, scene, [label_set])
   field = load_field(run, scene, "shape")
-  scene_labeler = parts.scene_labeler_of(run.config, method, label_set, field, scene)
+  scene_labeler = scene_labeler_of(run.config, method, label_set, field, scene)
   name = f"shaped-{settings.primary}"
   workdir.forget(["propagate"])
   views = scene.test if settings.views == "test" else range(len(scene.frames))

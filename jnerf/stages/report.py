@@ -31,8 +31,8 @@ HERO_CLICKS = 3  # the smallest objects of those: they show more than a wall doe
 def write_run_report(run: Run, scene: Scene, results: dict[str, FieldResult],
                      sets: list[LabelSet]) -> pathlib.Path:
   """Writes report.html and, where there are clicks, renders/responses.png."""
-  shown = sets[0] if sets else None
-  responses = response_panels(run, scene, shown, tuple(results)) if shown else []
+  label_set = sets[0] if sets else None
+  responses = response_panels(run, scene, label_set, tuple(results)) if label_set else []
   if responses:
     picture = hero_image(_without_truth(responses[-HERO_CLICKS:]))
     write_png(run.workdir.folder("renders") / "responses.png", picture)
@@ -40,9 +40,9 @@ def write_run_report(run: Run, scene: Scene, results: dict[str, FieldResult],
   report = Report(
       title=f"jnerf: {scene.name}", source=scene.source,
       command=run.command, summary=metrics, rows=metrics.get("labels", ()),
-      protocol=shown.protocol if shown else "sparse",
-      views=view_panels(run, scene, results, shown), responses=responses,
-      class_names=shown.class_names if shown else scene.class_names,
+      protocol=label_set.protocol if label_set else "sparse",
+      views=view_panels(run, scene, results, label_set), responses=responses,
+      class_names=label_set.class_names if label_set else scene.class_names,
       curves={stage: _curves(run, stage) for stage in run.fields.values()
               if run.workdir.curves(stage).exists()})
   return write_report(run.workdir.path / "report.html", report)
@@ -56,16 +56,16 @@ def _without_truth(responses: list[ResponsePanel]) -> list[ResponsePanel]:
 
 
 def view_panels(run: Run, scene: Scene, results: dict[str, FieldResult],
-                shown: LabelSet | None) -> list[ViewPanel]:
+                label_set: LabelSet | None) -> list[ViewPanel]:
   """Evenly chosen test views with what every field and the primary method made."""
   method, background = run.config.label.primary, parts.background_of(run.config, scene)
-  truth = shown.truth(scene) if shown else scene.semantic
+  truth = label_set.truth(scene) if label_set else scene.semantic
   count = min(NUM_VIEWS, len(scene.test))
   chosen = scene.test[np.linspace(0, len(scene.test) - 1, count).astype(int)]
   panels = []
   for view in chosen.tolist():
-    labels = {f"{field} / {method}": result.views[view].labels[shown.name, method]
-              for field, result in results.items()} if shown else {}
+    labels = {f"{field} / {method}": result.views[view].labels[label_set.name, method]
+              for field, result in results.items()} if label_set else {}
     panels.append(ViewPanel(
         frame=scene.frames[view], photo=scene.photos(view, background),
         rendered={field: result.views[view].rgb for field, result in results.items()},
@@ -86,10 +86,10 @@ def _confidence(run: Run, frame: str) -> np.ndarray | None:
   return None
 
 
-def response_panels(run: Run, scene: Scene, shown: LabelSet,
+def response_panels(run: Run, scene: Scene, label_set: LabelSet,
                     fields: tuple[str, ...]) -> list[ResponsePanel]:
   """What answers, in the clicked frame, to a click on each of its largest classes."""
-  clicks = _clicks_to_show(scene, shown)
+  clicks = _clicks_to_show(scene, label_set)
   pixels = np.array([pixel for pixel, _ in clicks])
   maps: list[dict[str, np.ndarray]] = [{} for _ in clicks]
   for name in fields:
@@ -106,7 +106,7 @@ def response_panels(run: Run, scene: Scene, shown: LabelSet,
   background = parts.background_of(run.config, scene)
   return [ResponsePanel(
       frame=scene.frames[view], photo=scene.photos(view, background), x=column, y=row,
-      class_name=shown.names.get(class_id, f"class {class_id}"), maps=maps[i])
+      class_name=label_set.names.get(class_id, f"class {class_id}"), maps=maps[i])
       for i, ((view, row, column), class_id) in enumerate(clicks)]
 
 
@@ -114,15 +114,15 @@ def _response(chunk: Entities, direction):
   return response_map(chunk.J, direction)
 
 
-def _clicks_to_show(scene: Scene, shown: LabelSet) -> list[tuple[tuple, int]]:
+def _clicks_to_show(scene: Scene, label_set: LabelSet) -> list[tuple[tuple, int]]:
   """The first click of each class, `((view, row, column), class)`, large ones first."""
   first = {}
-  for pixel, class_id in zip(shown.labels.pixels.tolist(),
-                             shown.labels.class_ids.tolist()):
+  for pixel, class_id in zip(label_set.labels.pixels.tolist(),
+                             label_set.labels.class_ids.tolist()):
     if class_id > 0:
       first.setdefault(class_id, tuple(pixel))
   clicks = [(pixel, class_id) for class_id, pixel in first.items()]
-  truth = scene.semantic if shown.target == "semantic" else scene.instance
+  truth = scene.semantic if label_set.target == "semantic" else scene.instance
   if truth is not None:
     clicks.sort(key=lambda click: -np.sum(truth[click[0][0]] == click[1]))
   return clicks[:NUM_CLICKS]

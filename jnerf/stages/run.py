@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jnerf.runs import run as runs
 from jnerf.runs.checks import check
-from jnerf.runs.label_sets import label_sets
+from jnerf.runs.labelling import label_sets
 from jnerf.runs.loading import load_methods, load_scene
 from jnerf.stages.evaluate import evaluate_stage
 from jnerf.stages.fit import fit_stage

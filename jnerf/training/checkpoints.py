@@ -210,9 +210,9 @@ def _verify(folder: pathlib.Path) -> bool:
   path = folder / _CHECKSUMS
   if not path.exists():
     return False
-  written, found = json.loads(path.read_text()), _checksums(folder)
-  for name in sorted(written.keys() | found.keys()):
-    if written.get(name) != found.get(name):
+  written, actual = json.loads(path.read_text()), _checksums(folder)
+  for name in sorted(written.keys() | actual.keys()):
+    if written.get(name) != actual.get(name):
       raise ValueError(f"{name} is damaged or missing")
   return True
 

@@ -135,9 +135,9 @@ def read_capture(capture: Capture, wishes: Wishes) -> Scene:
   trajectory.check_rigid(capture.poses, capture.places)
   _check_intrinsics(capture)
   train, test, rule = _split(capture, wishes)
-  kept = np.union1d(train, test)
-  capture = capture.keep(kept)
-  train, test = np.searchsorted(kept, train), np.searchsorted(kept, test)
+  in_split = np.union1d(train, test)
+  capture = capture.keep(in_split)
+  train, test = np.searchsorted(in_split, train), np.searchsorted(in_split, test)
 
   _check_pairs(capture)
   canvas = Canvas.of(capture.paths, wishes.width, wishes.max_pixels)
@@ -233,14 +233,14 @@ def _mask(capture: Capture, canvas: Canvas, intrinsics: np.ndarray,
   A pixel counts where nothing of the full-size pixels it covers is masked.
   """
   if intrinsics.shape[1] > cameras.PINHOLE:
-    seen = {row.tobytes(): cameras.seen_by_lens(row, canvas.size) for row in intrinsics}
+    sees = {row.tobytes(): cameras.seen_by_lens(row, canvas.size) for row in intrinsics}
     for row, place in zip(intrinsics, capture.places, strict=True):
-      if not seen[row.tobytes()].any():
+      if not sees[row.tobytes()].any():
         terms = ", ".join(f"{term:g}" for term in row[cameras.PINHOLE:])
         raise InputError(f"{place}: rays pass nowhere through its lens, whose terms are "
                          f"{terms}; mend them")
-    if not all(some.all() for some in seen.values()):
-      by_lens = np.stack([seen[row.tobytes()] for row in intrinsics])
+    if not all(some.all() for some in sees.values()):
+      by_lens = np.stack([sees[row.tobytes()] for row in intrinsics])
       mask = by_lens if mask is None else mask & by_lens
   if capture.mask:
     white = canvas.read(capture.mask, _read_mask, images.resize_area)[..., 0] > 1 - 1e-4

@@ -94,9 +94,9 @@ def load_colmap(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene:
   model = max(map(_read_model, folders), key=lambda model: len(model.views))
   paths = _paths(root, image_folders, model)
   places = [model.place(view) for view in model.views]
-  kept, notes = present(paths, places, wishes.strict)
-  model = model._replace(views=[model.views[i] for i in kept])
-  paths, places = ([some[i] for i in kept] for some in (paths, places))
+  chosen, notes = present(paths, places, wishes.strict)
+  model = model._replace(views=[model.views[i] for i in chosen])
+  paths, places = ([some[i] for i in chosen] for some in (paths, places))
   which = f"the largest of {len(folders)}, with" if len(folders) > 1 else "with"
   return read_capture(Capture(
       layout="COLMAP", root=root, paths=paths, places=places,
@@ -134,12 +134,12 @@ def _read_model(folder: pathlib.Path) -> Model:
   library.logging.minloglevel = int(library.logging.FATAL)  # what it throws says it all
   try:
     with colmap_copy.readable(folder) as (whole, names):
-      found = library.Reconstruction(str(whole))
+      whole_model = library.Reconstruction(str(whole))
     # Copies: what pycolmap hands out lives only as long as the whole.
     views = [View(names.get(image.image_id, image.name), _pose(image),
                   copy.copy(image.camera))
-             for image in found.images.values() if image.has_pose]
-    points = _sound_points(found)
+             for image in whole_model.images.values() if image.has_pose]
+    points = _sound_points(whole_model)
   except InputError:
     raise
   except Exception as error:  # whatever C++ threw, under whatever name
@@ -191,14 +191,14 @@ def _natural(name: str) -> str:
 def _paths(root: pathlib.Path, folders: Sequence[str], model: Model,
            ) -> list[pathlib.Path]:
   """The image files, in the first of the folders that holds any of them."""
-  found = [[path_below(root / folder, view.name, "its name", model.place(view))
+  per_folder = [[path_below(root / folder, view.name, "its name", model.place(view))
             for view in model.views]
            for folder in folders if (root / folder).is_dir()]
-  if not found:
+  if not per_folder:
     raise InputError(f"{root}: has no {'/, '.join(folders)}/ with the photographs of "
                      f"the COLMAP model in {model.folder}; add them")
-  return next((paths for paths in found if any(path.is_file() for path in paths)),
-              found[0])
+  return next((paths for paths in per_folder if any(path.is_file() for path in paths)),
+              per_folder[0])
 
 
 def _intrinsics(model: Model) -> np.ndarray:

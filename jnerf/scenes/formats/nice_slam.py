@@ -53,18 +53,18 @@ def load_nice_slam(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene
                      "frame 0")
   paths = [files.get(number, root / FOLDER / f"frame{number:06}.jpg")
            for number in range(len(poses))]
-  kept, notes = present(paths, places, wishes.strict)
+  numbers, notes = present(paths, places, wishes.strict)
   depth = numbered_files(root / FOLDER, ("depth",))
-  depth = {view: depth[number] for view, number in enumerate(kept) if number in depth}
-  size = stored_size(paths[kept[0]])
+  depth = {view: depth[number] for view, number in enumerate(numbers) if number in depth}
+  size = stored_size(paths[numbers[0]])
   intrinsics, its_size, scale, origin = _camera(root, size)
   if depth:
     notes = [f"depth of {len(depth)} frames, {scale:g} to a metre", *notes]
   return read_capture(Capture(
-      layout="NICE-SLAM", root=root, paths=[paths[number] for number in kept],
-      places=[f"{places[number]} ({paths[number].name})" for number in kept],
-      poses=poses[kept], intrinsics=np.tile(intrinsics, (len(kept), 1)),
-      sizes=[its_size] * len(kept), size_from=f"w x h in {PARAMETERS}", size=size,
+      layout="NICE-SLAM", root=root, paths=[paths[number] for number in numbers],
+      places=[f"{places[number]} ({paths[number].name})" for number in numbers],
+      poses=poses[numbers], intrinsics=np.tile(intrinsics, (len(numbers), 1)),
+      sizes=[its_size] * len(numbers), size_from=f"w x h in {PARAMETERS}", size=size,
       depth=depth,
       read_depth=functools.partial(images.read_depth, units_per_metre=scale),
       notes=["poses camera-to-world with OpenCV axes", origin, *notes]), wishes)

@@ -33,5 +33,5 @@ def _nearest(its_camera: np.ndarray, camera: np.ndarray, num: int, its_num: int,
   """
   slope = (np.arange(num) + 0.5 - camera[1]) / camera[0]
   pixels = np.floor(slope * its_camera[0] + its_camera[1])
-  seen = (pixels >= 0) & (pixels < its_num)
-  return pixels[seen].astype(np.int64), seen
+  inside = (pixels >= 0) & (pixels < its_num)
+  return pixels[inside].astype(np.int64), inside

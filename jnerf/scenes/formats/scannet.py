@@ -53,12 +53,12 @@ def load_scannet(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene:
   file too, unless `wishes.strict`.
   """
   root = pathlib.Path(path)
-  found = {"color": numbered_files(root / "color"),
-           "pose": numbered_files(root / "pose", suffixes=(".txt",))}
+  by_kind = {"color": numbered_files(root / "color"),
+             "pose": numbered_files(root / "pose", suffixes=(".txt",))}
   if (root / "depth").is_dir():
-    found["depth"] = numbered_files(root / "depth")
-  numbers, notes = _complete(root, found, wishes.strict)
-  poses = np.stack([read_matrix(found["pose"][number]) for number in numbers])
+    by_kind["depth"] = numbered_files(root / "depth")
+  numbers, notes = _complete(root, by_kind, wishes.strict)
+  poses = np.stack([read_matrix(by_kind["pose"][number]) for number in numbers])
   tracked = ~np.isneginf(poses).any(axis=(1, 2))
   if not tracked.any():
     raise InputError(f"{root / 'pose'}: all {len(poses)} poses are lost (-inf); export "
@@ -67,18 +67,18 @@ def load_scannet(path: str | pathlib.Path, wishes: Wishes = Wishes()) -> Scene:
     notes.append(f"{(~tracked).sum()} frames with a lost pose (-inf) left out")
   numbers, poses = np.array(numbers)[tracked].tolist(), poses[tracked]
 
-  paths = [found["color"][number] for number in numbers]
+  paths = [by_kind["color"][number] for number in numbers]
   size = stored_size(paths[0])
   camera = _camera(root, "color", size)
   layers, layer_notes = _labels(root, numbers)
-  depth = _of(numbers, found.get("depth", {}))
+  depth = _of(numbers, by_kind.get("depth", {}))
   if depth:
     read_depth, note = _depth_reader(root, next(iter(depth.values())), camera, size)
     layers.update(depth=depth, read_depth=read_depth)
     layer_notes = [note, *layer_notes]
   scene = read_capture(Capture(
       layout="ScanNet", root=root, paths=paths,
-      places=[str(found["pose"][number]) for number in numbers], poses=poses,
+      places=[str(by_kind["pose"][number]) for number in numbers], poses=poses,
       intrinsics=np.tile(camera, (len(paths), 1)), size=size,
       notes=["poses camera-to-world with OpenCV axes", "integer pixel centres", *notes,
              *layer_notes], **layers), wishes)
@@ -100,16 +100,16 @@ def read_matrix(path: pathlib.Path) -> np.ndarray:
                      "remove this frame's files") from None
 
 
-def _complete(root: pathlib.Path, found: Mapping[str, Mapping[int, pathlib.Path]],
+def _complete(root: pathlib.Path, by_kind: Mapping[str, Mapping[int, pathlib.Path]],
               strict: bool) -> tuple[list[int], list[str]]:
   """`(numbers of the frames that have colour and pose, notes on what is missing)`."""
-  numbers, notes = sorted(set().union(*found.values())), []
-  kept = [number for number in numbers
-          if number in found["color"] and number in found["pose"]]
-  if not kept:
+  numbers, notes = sorted(set().union(*by_kind.values())), []
+  complete = [number for number in numbers
+              if number in by_kind["color"] and number in by_kind["pose"]]
+  if not complete:
     raise InputError(f"{root}: no frame has both color/<i>.jpg and pose/<i>.txt; export "
                      "the scan again")
-  for folder, files in found.items():
+  for folder, files in by_kind.items():
     missing = [number for number in numbers if number not in files]
     if missing and strict:
       raise InputError(f"{root / folder}: has no file of frame {missing[0]} "
@@ -119,7 +119,7 @@ def _complete(root: pathlib.Path, found: Mapping[str, Mapping[int, pathlib.Path]
       names = ", ".join(map(str, missing[:3])) + (", ..." if len(missing) > 3 else "")
       left_out = "" if folder == "depth" else " left out"
       notes.append(f"{len(missing)} frames without {folder}{left_out} ({names})")
-  return kept, notes
+  return complete, notes
 
 
 def _of(numbers: list[int], files: Mapping[int, pathlib.Path]) -> dict:

@@ -57,13 +57,13 @@ def _views_of(entries: Sequence[str], names: Sequence[str], place: str,
   tables = [(key, _views_by(key, names)) for key in _KEYS]
   views, unknown = set(), []
   for entry in entries:
-    found = next((table[key(entry)] for key, table in tables if key(entry) in table), [])
-    if len(found) > 1:
+    meant = next((table[key(entry)] for key, table in tables if key(entry) in table), [])
+    if len(meant) > 1:
       raise InputError(f"{place}: {entry!r} may be each of "
-                       f"{_some([names[i] for i in found])}; write it as the frame's "
+                       f"{_some([names[i] for i in meant])}; write it as the frame's "
                        "file_path does")
-    if found:
-      views.add(found[0])
+    if meant:
+      views.add(meant[0])
     else:
       unknown.append(entry)
   return views, unknown

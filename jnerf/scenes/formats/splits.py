@@ -32,13 +32,13 @@ def split_views(num: int, train: tuple[int, int] = (0, 0),
     if every < 0 or not 0 <= offset < max(every, 1):
       raise InputError(f"{key}_every={every} and {key}_offset={offset}: give "
                        "0 <= offset < every")
-  given = test[0] or file_test[0]
-  if not train[0] and not given and num >= LONG_CAPTURE:
+  test_listed = test[0] or file_test[0]
+  if not train[0] and not test_listed and num >= LONG_CAPTURE:
     train, origin = PAPER_TRAIN, "the paper's rule"
   else:
     origin = ("the config" if test[0] else "info.json" if file_test[0]
               else "the default rule")
-  if not given:
+  if not test_listed:
     test = PAPER_TEST if num >= LONG_CAPTURE else SHORT_TEST
   elif not test[0]:
     test = file_test

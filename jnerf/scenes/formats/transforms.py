@@ -87,11 +87,11 @@ def load_transforms(path: str | pathlib.Path, wishes: Wishes = Wishes(), *,
   root = pathlib.Path(path)
   frames, of_lists = (
       (_split_files(root), []) if blender else _one_file(root, wishes.strict))
-  kept, notes = present([frame.path for frame in frames],
+  chosen, notes = present([frame.path for frame in frames],
                         [frame.place for frame in frames], wishes.strict)
   notes = [*of_lists, *notes]
   splits = {frame.split for frame in frames}
-  frames = [frames[i] for i in kept]
+  frames = [frames[i] for i in chosen]
   gone = sorted(splits - {frame.split for frame in frames})
   if gone:
     notes.append(f"no {gone[0]} frame has its image, so others do")
@@ -194,13 +194,13 @@ def _frames(file: pathlib.Path, raw: Mapping[str, Any]) -> list[Frame]:
   if not isinstance(entries, list) or not entries:
     raise InputError(f"{file}: frames must be a list of at least one frame")
   shared = _given({key: value for key, value in raw.items() if key != "frames"})
-  frames, seen = [], {}
+  frames, first_of_path = [], {}
   for i, entry in enumerate(entries):
     place = f"{file}: frames[{i}]"
     if not isinstance(entry, dict):
       raise InputError(f"{place}: must be an object with file_path and transform_matrix")
     path = _image_below(file.parent, entry.get("file_path"), "file_path", place)
-    first = seen.setdefault(path, i)
+    first = first_of_path.setdefault(path, i)
     if first != i:
       raise InputError(f"{place}: has the same file_path as frames[{first}], "
                        f"{entry['file_path']!r}; keep one")

@@ -185,9 +185,9 @@ def cast(origin: np.ndarray, directions: np.ndarray,
     rows = np.flatnonzero(cosines[i] > np.float32(cones[i]))
     if not rows.size:
       continue
-    found = shape.intersect(origin, directions[rows])
-    closer = found < distance[rows]
-    distance[rows[closer]] = found[closer]
+    crossing = shape.intersect(origin, directions[rows])
+    closer = crossing < distance[rows]
+    distance[rows[closer]] = crossing[closer]
     index[rows[closer]] = i
   return distance, index
 
