@@ -18,6 +18,7 @@ import jax
 import pytest
 import smoke_run
 
+from jnerf.features import lite_features
 from jnerf.training.compilation import enable_compilation_cache
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -40,3 +41,9 @@ def shared_folder(tmp_path_factory) -> pathlib.Path:
 def repository() -> pathlib.Path:
   """The root of the repository."""
   return pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def without_lite_weights(monkeypatch):
+  """Tests do not depend on whether the extra `features-lite` is installed."""
+  monkeypatch.setattr(lite_features, "find_weights", lambda model: None)

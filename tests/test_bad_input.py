@@ -11,7 +11,6 @@ import pytest
 import tiny_replica
 
 from jnerf.errors import InputError
-from jnerf.features import feature_choice
 from jnerf.features.feature_choice import FeatureChoice
 from jnerf.scenes import clicks, images, load
 from jnerf.scenes.load import SceneSettings
@@ -26,8 +25,7 @@ def complaint(root, **settings) -> str:
   """The one line that loading the scene, and its features, ends with."""
   scene = SceneSettings(**{"path": str(root), **settings})
   with pytest.raises(InputError) as error:
-    feature_choice.load_features(FeatureChoice(capture=scene.path),
-                                 load.load_scene(scene))
+    FeatureChoice(capture=scene.path).source.load(load.load_scene(scene))
   message = str(error.value)
   assert "\n" not in message and len(message) < 500
   return message

@@ -182,7 +182,9 @@ def test_components_of_kept_features(tmp_path):
 
 def test_principal_directions_equal_the_singular_vectors():
   rows = RNG.normal(size=(60, 6)) * np.array([1, 5, 2, 0.1, 3, 0]) + 1
-  directions, share = principal_directions(np.split(rows.reshape(6, 10, 6), 3), 4)
+  origin, directions, share = principal_directions(
+      np.split(rows.reshape(6, 10, 6), 3), 4)
+  assert (origin == 0).all()
   _, values, vectors = np.linalg.svd(rows, full_matrices=False)
   np.testing.assert_allclose(np.abs(vectors[:4] @ directions), np.eye(4), atol=1e-4)
   np.testing.assert_allclose(share, np.sum(values[:4] ** 2) / np.sum(values**2))
@@ -192,9 +194,33 @@ def test_principal_directions_equal_the_singular_vectors():
   np.testing.assert_allclose(np.sum(lost**2), np.sum(values[4:] ** 2), rtol=1e-3)
 
 
+def test_centred_directions_are_those_of_the_rows_about_their_mean():
+  rows = RNG.normal(size=(60, 4)) * np.array([1, 5, 2, 0.1]) + np.array([9, 0, -3, 1])
+  origin, directions, share = principal_directions(np.split(rows, 3), 2, centred=True)
+  np.testing.assert_allclose(origin, rows.mean(0), rtol=1e-5)
+  about = principal_directions([rows - rows.mean(0)], 2)
+  np.testing.assert_allclose(directions, about[1], atol=1e-3)
+  assert share == pytest.approx(about[2], abs=1e-4)
+
+
+def test_centred_components_are_of_unit_length_and_beside_others(tmp_path):
+  full = features(tmp_path, Extractor()).grid.astype(np.float64).reshape(-1, 8)
+  plain = features(tmp_path, Extractor(), num_components=3)
+  maps = features(tmp_path, Extractor(), num_components=3, centred=True)
+  rows = maps.grid.astype(np.float64).reshape(-1, 3)
+  about = full - full.mean(0)
+  lengths = np.linalg.norm(about, axis=1)
+  np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3)
+  np.testing.assert_allclose(rows @ rows.T, about @ about.T / np.outer(lengths, lengths),
+                             atol=0.02)
+  assert feature_cache.holds(tmp_path, photos(), 3, centred=True)
+  np.testing.assert_array_equal(
+      features(tmp_path, Extractor(), num_components=3).grid, plain.grid)
+
+
 def test_all_directions_are_a_rotation():
   rows = RNG.normal(size=(40, 5)).astype(np.float32)
-  directions, share = principal_directions([rows], 5)
+  _, directions, share = principal_directions([rows], 5)
   np.testing.assert_allclose(directions.T @ directions, np.eye(5), atol=1e-5)
   assert share == pytest.approx(1)
-  assert principal_directions([np.zeros((3, 2))], 1)[1] == 0
+  assert principal_directions([np.zeros((3, 2))], 1)[2] == 0

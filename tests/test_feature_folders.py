@@ -11,7 +11,7 @@ import pytest
 import tiny_replica
 
 from jnerf.errors import InputError
-from jnerf.features import feature_choice, feature_folders
+from jnerf.features import feature_folders
 from jnerf.features.feature_choice import FeatureChoice, FeatureSettings
 from jnerf.scenes import load
 from jnerf.scenes.load import SceneSettings
@@ -295,8 +295,8 @@ def test_auto_takes_the_folder_dino(tmp_path, monkeypatch):
   scene = load.load_scene(SceneSettings(path=str(root)))
 
   def load_features(**settings):
-    return feature_choice.load_features(
-        FeatureChoice(FeatureSettings(**settings), capture=str(root)), scene)
+    choice = FeatureChoice(FeatureSettings(**settings), capture=str(root))
+    return choice.source.load(scene)
 
   grid = RNG.normal(size=(6, 4, 6, 3)).astype(np.float16)
   save(root / "dino", grid, [f"dino_{i}" for i in range(6)])
@@ -305,7 +305,7 @@ def test_auto_takes_the_folder_dino(tmp_path, monkeypatch):
   assert maps.source == "precomputed" and maps.origin == str(root / "dino")
   with monkeypatch.context() as patch:
     patch.delattr(feature_folders, "_averaged")
-    feature_choice.check_features(FeatureChoice(capture=str(root)), scene)
+    FeatureChoice(capture=str(root)).source.check(scene)
   assert load_features(max_cells=6).grid.shape == (6, 2, 3, 3)
   np.savez(root / "mine.npz", features=grid, names=scene.frames)
   with pytest.raises(InputError, match="mine.npz and dino/ in .* both hold features"):

@@ -141,12 +141,12 @@ def run_of(tmp_path, capture, model) -> Run:
 def test_rows_are_named_without_making_features(tmp_path, capture):
   named = run_of(tmp_path, capture, "facebook/dino-vits8")
   scene = loading.load_scene(named)
-  assert loading.features_choice(named, scene).source == "dino-vits8"
+  assert loading.features_choice(named, scene).source.name == "dino-vits8"
   named.config.features.kind = "auto"
-  assert loading.features_choice(named, scene).source == "local"
+  assert loading.features_choice(named, scene).source.name == "local"
   np.savez(capture / "mine.npz", features=np.ones((6, 2, 3, 4), np.float16),
            names=scene.frames)
-  assert loading.features_choice(named, scene).source == "precomputed"
+  assert loading.features_choice(named, scene).source.name == "precomputed"
 
 
 def test_how_it_was_computed_binds_nothing(tmp_path, capture):

@@ -8,7 +8,7 @@ import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
-from jnerf.features import feature_choice
+from jnerf.features import local_features
 from jnerf.fields.fitted import FittedField
 from jnerf.geometry import surfaces
 from jnerf.runs import checks, loading, parts
@@ -209,7 +209,7 @@ def test_what_is_checked_makes_no_features(root, tmp_path, scene, monkeypatch):
   def refuse(*unused, **options):
     raise AssertionError("features are made")
 
-  monkeypatch.setattr(feature_choice.local_features, "local_features", refuse)
+  monkeypatch.setattr(local_features, "local_features", refuse)
   checks.check(run_of(root, tmp_path), scene, ("shape",), ())
   some = run_of(root, tmp_path)
   some.config.features.kind = "auto"

@@ -10,7 +10,7 @@ from scipy import ndimage
 import tiny_replica
 
 from jnerf.errors import InputError
-from jnerf.features import feature_choice, precomputed_features
+from jnerf.features import local_features, precomputed_features
 from jnerf.features.feature_choice import FeatureChoice, FeatureSettings
 from jnerf.features.local_features import LocalSettings
 from jnerf.geometry import patch_grids
@@ -127,13 +127,13 @@ def test_auto_takes_the_file_in_the_folder_else_local(tmp_path):
   scene = load.load_scene(SceneSettings(path=str(root)))
 
   def load_features(**settings):
-    return feature_choice.load_features(FeatureChoice(
-        FeatureSettings(**settings), LocalSettings(stride=1), capture=str(root)), scene)
+    return FeatureChoice(FeatureSettings(**settings), LocalSettings(stride=1),
+                         capture=str(root)).source.load(scene)
 
   def source(**settings):
     loaded = load_features(**settings).source
     choice = FeatureChoice(FeatureSettings(**settings), capture=str(root))
-    assert choice.source == loaded
+    assert choice.source.name == loaded
     return loaded
 
   assert FeatureSettings().kind == "auto"
@@ -159,10 +159,9 @@ def test_a_check_makes_and_reads_no_features(tmp_path, monkeypatch):
   scene = load.load_scene(SceneSettings(path=str(root)))
 
   def check(kind="auto"):
-    feature_choice.check_features(
-        FeatureChoice(FeatureSettings(kind=kind), capture=str(root)), scene)
+    FeatureChoice(FeatureSettings(kind=kind), capture=str(root)).source.check(scene)
 
-  monkeypatch.delattr(feature_choice.local_features, "local_features")
+  monkeypatch.delattr(local_features, "local_features")
   check()
   check("local")
   with pytest.raises(InputError, match=r"features\.path"):

@@ -12,7 +12,7 @@ import tiny_replica
 
 from jnerf import main
 from jnerf.errors import InputError
-from jnerf.features import feature_choice
+from jnerf.features import local_features
 from jnerf.runs import labelling as labels_of_run
 from jnerf.runs import loading
 from jnerf.runs.workdir import Workdir
@@ -160,7 +160,7 @@ def test_evaluating_a_scene_without_labels_looks_for_no_regions(
              "--config.label.rivals=features,knn")
   command("bare", "--mode=fit", *methods)
   monkeypatch.setattr(loading, "find_scene_regions", refuse)
-  monkeypatch.setattr(feature_choice.local_features, "local_features", refuse)
+  monkeypatch.setattr(local_features, "local_features", refuse)
   command("bare", "--mode=evaluate", *methods)
   metrics = metrics_of(tmp_path)
   assert metrics["labels"] == [] and list(metrics["psnr"]) == ["plain"]
@@ -173,7 +173,7 @@ def test_rows_are_named_after_features_that_are_not_made(
   stored["features"]["kind"] = "auto"  # which takes the same ones
   (tmp_path / "config.json").write_text(json.dumps(stored))
   monkeypatch.setattr(loading, "find_scene_regions", refuse)
-  monkeypatch.setattr(feature_choice.local_features, "local_features", refuse)
+  monkeypatch.setattr(local_features, "local_features", refuse)
   command("labelled", "--mode=evaluate", "--config.features.kind=auto")
   rows = metrics_of(tmp_path)["labels"]
   assert {(row["field"], row["pairs"]) for row in rows} == {

@@ -35,6 +35,7 @@ from jnerf.structs import FeatureMaps
 # What a damaged .npz raises.
 NPZ_DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError,
            NotImplementedError, RuntimeError, SyntaxError, zipfile.BadZipFile)
+_SETTINGS = "settings.json"
 _FORMAT = 1  # a part of the digest: another one makes all features anew
 
 
@@ -76,15 +77,22 @@ def settings_folder(root: pathlib.Path, settings: Mapping[str, Any]) -> pathlib.
   return root / _digest([_FORMAT, dict(settings)])[:16]
 
 
-def holds(folder: pathlib.Path, photos: Photos, num_components: int = 0) -> bool:
+def is_finished(folder: pathlib.Path) -> bool:
+  """Whether features were once made there for all photographs of a capture."""
+  return (folder / _SETTINGS).exists()
+
+
+def holds(folder: pathlib.Path, photos: Photos, num_components: int = 0,
+          centred: bool = False) -> bool:
   """Whether a file is there for every photograph; looks into none."""
-  folder = _reduced(folder, photos, num_components)
+  folder = _reduced(folder, photos, num_components, centred)
   return all(_path(folder, digest).exists() for digest in photos.digests)
 
 
 def cached_features(
     folder: pathlib.Path, photos: Photos, load_extractor: Callable, *, source: str,
     settings: Mapping[str, Any], batch: int = 0, num_components: int = 0,
+    centred: bool = False,
     on_views: Callable[[int, int], None] | None = None) -> FeatureMaps:
   """Features of all photographs: those in `folder`, and the others made and put there.
 
@@ -97,19 +105,20 @@ def cached_features(
     source, settings: for `FeatureMaps.source` and for settings.json.
     batch: photographs given to the function at once; 0: as suits it.
     num_components: K > 0 keeps the K principal components over all photographs.
+    centred: whether these are about the mean, and rows then of unit length.
     on_views: called with (done, all) before the first batch and after each.
 
   Returns:
     `FeatureMaps` in the order of `photos`.
   """
-  target = _reduced(folder, photos, num_components)
+  target = _reduced(folder, photos, num_components, centred)
   entry = _load(target, photos.digests)
   verb = "kept, " if entry else ""
   if not entry:
     _extract(folder, photos, load_extractor, batch, on_views)
-    write_json(folder / "settings.json", settings)
+    write_json(folder / _SETTINGS, settings)
     if num_components:
-      _reduce(folder, target, photos.digests, num_components)
+      _reduce(folder, target, photos.digests, num_components, centred)
     entry = _load(target, photos.digests)
     if not entry:
       raise InputError(f"{target}: files were damaged or removed while they were made; "
@@ -141,19 +150,22 @@ def _extract(folder, photos, load_extractor, batch, on_views) -> None:
     on_views(total - len(missing) + start + len(views), total)
 
 
-def _reduce(folder, target, digests: Sequence[str], num_components: int) -> None:
+def _reduce(folder, target, digests: Sequence[str], num_components: int,
+            centred: bool) -> None:
   """Stores the principal components of what `folder` holds in `target`."""
   def views():
     for digest in digests:
       if (view := _read(_path(folder, digest))) is not None:
         yield digest, view
 
-  directions, share = principal_directions(
-      (view.features for _, view in views()), num_components)
+  origin, directions, share = principal_directions(
+      (view.features for _, view in views()), num_components, centred=centred)
   for digest, view in views():
-    reduced = _half(view.features.astype(np.float32) @ directions)
+    reduced = (view.features.astype(np.float32) - origin) @ directions
+    if centred:
+      reduced /= np.maximum(np.linalg.norm(reduced, axis=-1, keepdims=True), 1e-8)
     _write(_path(target, digest), dataclasses.replace(
-        view, features=reduced, share=share))
+        view, features=_half(reduced), share=share))
 
 
 def _half(features: np.ndarray) -> np.ndarray:
@@ -201,10 +213,12 @@ def _read(path: pathlib.Path) -> _View | None:
   return view if whole else None
 
 
-def _reduced(folder, photos: Photos, num_components: int) -> pathlib.Path:
+def _reduced(folder, photos: Photos, num_components: int,
+             centred: bool) -> pathlib.Path:
   if not num_components:
     return folder
-  return folder / f"pca-{num_components}-{_digest(photos.digests)[:16]}"
+  kind = "centred-pca" if centred else "pca"
+  return folder / f"{kind}-{num_components}-{_digest(photos.digests)[:16]}"
 
 
 def _path(folder: pathlib.Path, digest: str) -> pathlib.Path:

@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 
 from jnerf.errors import InputError
 from jnerf.evaluating.metrics import SSIM_RADIUS
-from jnerf.features import feature_choice
 from jnerf.fields.field import RGB_KERNEL, Field
 from jnerf.runs import parts
 from jnerf.runs.labelling import label_sets
@@ -39,13 +38,13 @@ def check(run: Run, scene: Scene, stages: Sequence[str], keep: Sequence[str]) ->
                               f"{section}.num_rays")
   if "shape" in stages:
     check_shaping(config, scene, parts.model_of(config, parts.space_of(config, scene)))
-    feature_choice.check_features(features_choice(run, scene), scene)
+    features_choice(run, scene).source.check(scene)
     load_hints(config, scene)
   if "propagate" in stages or "evaluate" in stages:
     _check_labels(run, scene, propagated="propagate" in stages)
   if "evaluate" in stages:
     if needs_features(config.label.rivals):
-      feature_choice.check_features(features_choice(run, scene), scene)
+      features_choice(run, scene).source.check(scene)
     if min(scene.size) <= 2 * SSIM_RADIUS:
       raise InputError(
           f"scene.width: images of {scene.size[0]}x{scene.size[1]} are too small to "

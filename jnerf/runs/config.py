@@ -22,6 +22,7 @@ import numpy as np
 from jnerf.errors import InputError
 from jnerf.evaluating.protocols import parse_protocol
 from jnerf.features.feature_choice import FeatureSettings
+from jnerf.features.lite_features import LiteSettings
 from jnerf.features.local_features import LocalSettings
 from jnerf.features.vit_features import VitSettings
 from jnerf.fields.field import RGB_KERNEL
@@ -57,6 +58,7 @@ SECTIONS: dict[str, tuple] = {
     "fit": (Schedule, Objective, FitSettings),
     "features": (FeatureSettings,),
     "features.local": (LocalSettings,),
+    "features.lite": (LiteSettings,),
     "features.vit": (VitSettings,),
     "regions": (RegionSettings,),
     "shape": (Schedule(steps=400, warmup_steps=20), RowKind, Contrast, PairRule,

@@ -9,7 +9,7 @@ import numpy as np
 
 from jnerf.errors import InputError
 from jnerf.evaluating.protocols import draw_labels
-from jnerf.runs.loading import features_choice, load_features
+from jnerf.runs.loading import features_choice
 from jnerf.runs.run import Run
 from jnerf.structs import Scene
 
@@ -66,12 +66,11 @@ def _command(command: str) -> str:
 
 def _features(run: Run, scene: Scene) -> str:
   try:
-    path = features_choice(run, scene).file
-    if path is None:
-      return (f"no file (features.kind={run.config.features.kind}); made when shaping "
-              "begins")
-    grid = load_features(run, scene).grid
+    choice = features_choice(run, scene)
+    if choice.file is None:
+      return f"{choice}, made when shaping begins"
+    grid = choice.source.load(scene).grid
   except InputError as error:
     return f"not usable: {error}"
   _, height, width, channels = np.shape(grid)
-  return f"{path}: {channels} channels on a grid of {width}x{height}"
+  return f"{choice.file}: {channels} channels on a grid of {width}x{height}"

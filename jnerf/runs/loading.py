@@ -9,7 +9,6 @@ from ml_collections import ConfigDict
 import numpy as np
 
 from jnerf.errors import InputError
-from jnerf.features import feature_choice
 from jnerf.features.feature_choice import FeatureChoice
 from jnerf.fields.fitted import FittedField
 from jnerf.fields.spaces import Space
@@ -36,21 +35,32 @@ def load_scene(run: Run) -> Scene:
 
 
 def features_choice(run: Run, scene: Scene) -> FeatureChoice:
-  """Which visual features the run takes."""
-  return parts.features_choice(run.config, scene, run.workdir.path)
+  """Which visual features the run takes: those that it was shaped with, if it was."""
+  choice = parts.features_choice(run.config, scene, run.workdir.path)
+  shaped = run.workdir.read_metrics().get("stages", {}).get("shape")
+  if shaped is None or choice.settings.kind != "auto":
+    return choice
+  # `auto` finds other ones once they are installed.
+  before = "local" if choice.file is None else "precomputed"  # of older folders
+  return choice.of_kind(shaped.get("features", before))
 
 
 def load_features(run: Run, scene: Scene) -> FeatureMaps:
   """Visual features of all views; those of a network are kept in the folder."""
-  return make_features(run.config, scene, run.workdir.path)
+  choice = features_choice(run, scene)
+  print(f"features: {choice}", file=sys.stderr, flush=True)
+  return _load(choice, scene)
 
 
 def make_features(config: ConfigDict, scene: Scene,
                   folder: pathlib.Path | None = None) -> FeatureMaps:
   """Visual features of all views; those of a network are kept in `folder`, if any."""
+  return _load(parts.features_choice(config, scene, folder), scene)
+
+
+def _load(choice: FeatureChoice, scene: Scene) -> FeatureMaps:
   with ViewProgress("features") as progress:
-    return feature_choice.load_features(parts.features_choice(config, scene, folder),
-                                        scene, progress.on_views)
+    return choice.source.load(scene, progress.on_views)
 
 
 def load_hints(config: ConfigDict, scene: Scene) -> np.ndarray | None:

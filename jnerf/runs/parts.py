@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 import optax
 
 from jnerf.features.feature_choice import FeatureChoice, FeatureSettings
+from jnerf.features.lite_features import LiteSettings
 from jnerf.features.local_features import LocalSettings
 from jnerf.features.vit_features import VitSettings
 from jnerf.fields.field import Field
@@ -123,6 +124,7 @@ def features_choice(config: ConfigDict, scene: Scene,
   return FeatureChoice(
       settings_of(config, FeatureSettings, "features"),
       settings_of(config, LocalSettings, "features.local"),
+      settings_of(config, LiteSettings, "features.lite"),
       settings_of(config, VitSettings, "features.vit"), scene.folder,
       None if folder is None else folder / "features", background_of(config, scene))
 

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from jnerf.features.feature_cache import NPZ_DAMAGE
-from jnerf.features.feature_choice import FeatureChoice, features_digest
+from jnerf.features.feature_choice import FeatureChoice
 from jnerf.fields.fitted import FittedField
 from jnerf.files import write_atomically
 from jnerf.shaping.regions import Regions
@@ -44,7 +44,7 @@ def regions_digest(field: FittedField, scene: Scene, choice: FeatureChoice,
       [dataclasses.asdict(settings), geometry, repr(field.space), float(scene.near),
        float(scene.far)]).encode())
   digest.update(field_digest(field).encode())
-  digest.update(features_digest(choice, scene).encode())
+  digest.update(choice.source.digest(scene).encode())
   depth = scene.depth if geometry == "sensor" else None
   for array in (scene.train, scene.cam_to_world, scene.intrinsics, scene.images,
                 scene.mask, depth):

@@ -32,8 +32,11 @@ PROGRESS_TERMS = ("loss", "psnr", "contrast", "positives")  # on the progress ba
 
 
 def train_stage(run: Run, scene: Scene, stage: str, model: Field,
-                initial_params: Callable[[], Any], data: PixelData) -> None:
-  """Trains from the newest checkpoint of `stage`, else from the params it is given."""
+                initial_params: Callable[[], Any], data: PixelData, **facts) -> None:
+  """Trains from the newest checkpoint of `stage`, else from the params it is given.
+
+  facts: that metrics.json is to hold of it too.
+  """
   workdir, config = run.workdir, run.config
   training = parts.training_of(config, model, stage)
   mesh = devices.data_mesh()
@@ -56,7 +59,7 @@ def train_stage(run: Run, scene: Scene, stage: str, model: Field,
       stage, seconds=time.perf_counter() - began,
       compile_seconds=timing.compile_seconds, steps=int(state.step),
       rays_per_second=timing.rays_per_second, peak_memory_bytes=peak_memory_bytes(),
-      num_params=state_lib.num_params(state.params))
+      num_params=state_lib.num_params(state.params), **facts)
 
 
 def num_bytes(tree) -> int:

@@ -90,7 +90,7 @@ def evaluate_field(run: Run, scene: Scene, sets: list[LabelSet], name: str,
     features_fn = functools.partial(features_of_pixels, scene, maps)
   evaluation = Evaluation(
       scene, field, name,
-      parts.pairs_name(run.config, name, features_choice(run, scene).source),
+      parts.pairs_name(run.config, name, features_choice(run, scene).source.name),
       parts.renderer_of(run.config, field.model, field.background, assignments),
       features_fn)
   return evaluation.run(methods, sets, edges=parts.edges_of(run.config),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from jnerf.features.feature_choice import check_features
 from jnerf.runs.checks import check
 from jnerf.runs.loading import features_choice, load_features, load_scene
 from jnerf.runs.run import Run
@@ -13,7 +12,7 @@ def features(run: Run) -> str:
   """Makes the visual features alone."""
   scene = load_scene(run)
   check(run, scene, (), keep=())
-  check_features(features_choice(run, scene), scene)
+  features_choice(run, scene).source.check(scene)
   with run.workdir.lock():
     return describe_features(run, scene)
 

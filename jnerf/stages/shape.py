@@ -7,6 +7,7 @@ from jnerf.runs.checks import check
 from jnerf.runs.config import settings_of
 from jnerf.runs.loading import (
   check_trained,
+  features_choice,
   load_features,
   load_field,
   load_regions,
@@ -39,9 +40,10 @@ def shape_stage(run: Run, scene: Scene) -> None:
       print(f"{stage}: done before, kept")
       continue
     field = load_field(run, scene, "fit")
-    params = field.params
+    params, kind = field.params, features_choice(run, scene).kind
     data = _data(run, scene, field, oracle=stage == "shape-oracle")
-    train_stage(run, scene, stage, field.model, lambda: params, data)  # noqa: B023
+    train_stage(run, scene, stage, field.model, lambda: params, data,  # noqa: B023
+                features=kind)
 
 
 def _data(run: Run, scene: Scene, field: FittedField, oracle: bool) -> PixelData:
