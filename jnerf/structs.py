@@ -201,6 +201,11 @@ class Scene:
     return (f"Scene({self.name!r}, {len(self.train)} training and {len(self.test)} test "
             f"views of {width}x{height})")
 
+  @property
+  def has_test_depth(self) -> bool:
+    """Whether depth of any test view is known."""
+    return self.depth is not None and bool(self.depth[self.test].any())
+
   def photos(self, views, background: float) -> np.ndarray:
     """`[n, H, W, 3]` images of `views`, over a grey level where they are transparent."""
     if self.alpha is None:

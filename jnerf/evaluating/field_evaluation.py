@@ -255,7 +255,7 @@ def quality(scene: Scene, views: Mapping[int, TestView], background: float) -> d
   if scene.mask is not None:
     scored = scene.mask[scene.test]
   depth_error = None
-  if scene.depth is not None and scene.depth[scene.test].any():
+  if scene.has_test_depth:
     depth_error = metrics.median_depth_error(
         np.stack([view.depth for view in results]),
         np.where(scored, scene.depth[scene.test], 0))

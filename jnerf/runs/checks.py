@@ -70,8 +70,7 @@ def _check_labels(run: Run, scene: Scene, propagated: bool) -> None:
     raise InputError(f"label.clicks: {scene.name} has no labels to draw clicks from; "
                      "click, and give the clicks file as --config.label.clicks=FILE")
   check_method(run.config)
-  has_depth = scene.depth is not None and bool(scene.depth[scene.test].any())
-  if sets and "3d" in label.dimensions and not has_depth:
+  if sets and "3d" in label.dimensions and not scene.has_test_depth:
     raise InputError(f"label.dimensions: 3d scores the surface that depth shows, and "
                      f"the test views of {scene.name} have none; set it to 2d")
 

@@ -61,8 +61,8 @@ def estimate(run: Run, scene: Scene) -> dict:
             "load": others_load(), "host_bytes": host_memory_bytes(),
             "device_bytes": device_memory_bytes(),
             "scene_bytes": num_bytes(scene), "stages": {}, "problems": []}
-  parts = {"fit": result["stages"], "shape": result["stages"], "rendering": result}
-  for name, place in parts.items():
+  places = {"fit": result["stages"], "shape": result["stages"], "rendering": result}
+  for name, place in places.items():
     try:
       place[name] = (_time_rendering(run, scene) if name == "rendering"
                      else time_stage(run, scene, name, result))

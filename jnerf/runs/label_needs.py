@@ -28,12 +28,11 @@ def _protocols(scene: Scene) -> list[tuple[str, str]]:
   except InputError as error:
     return [("labels", f"ground truth, but {error}")]
   frame = scene.frames[int(drawn.pixels[0, 0])]
-  has_depth = scene.depth is not None and bool(scene.depth[scene.test].any())
   return [("labels", (
       f"ground truth; label.protocols: sparse ({len(drawn.class_ids)} clicks in "
       f"{frame}), dense (all of {frame}), clicks-K, per-frame-R{_instances(scene)}; "
       "label.dimensions: 2d"
-      + (", 3d" if has_depth else " (3d needs depth of the test views)")))]
+      + (", 3d" if scene.has_test_depth else " (3d needs depth of the test views)")))]
 
 
 def _instances(scene: Scene) -> str:
