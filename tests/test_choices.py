@@ -126,6 +126,19 @@ def test_a_field_shaped_otherwise_is_labelled(run, settings):
   assert all(0 <= row["miou"] <= 1 for row in metrics["labels"])
 
 
+def test_walks_between_creases_label_and_propose(run, tmp_path):
+  metrics = run("regions.crease_scale=0.1", "regions.walk_crease_scale=0.1",
+                "label.methods=walk,regions", "label.primary=walk", "label.proposals=2",
+                "label.dimensions=2d,3d", "label.protocols=clicks-3")
+  assert metrics["stages"]["propagate"]["labels"] == "shaped-walk"
+  scores = {(row["field"], row["method"], row["dimension"]): row["miou"]
+            for row in metrics["labels"]}
+  assert len(scores) == 8 and min(scores.values()) > 0.2
+  assert {row["method"] for row in metrics["calibration"]} == {"walk", "regions"}
+  proposals = json.loads((tmp_path / "next_clicks.json").read_text())["proposals"]
+  assert len(proposals) == 2 and 0 < proposals[0]["probability"] <= 1
+
+
 @pytest.mark.parametrize("settings", [
     ("label.directions=mean_response", "label.position_scale=0.5"),
     ("label.directions=k_means", "label.num_centres=2", "label.response=3d"),

@@ -31,7 +31,7 @@ def regions():
   rows = np.random.default_rng(5).normal(size=(R, 4)).astype(np.float32)
   rows /= np.linalg.norm(rows, axis=1, keepdims=True)
   grid = np.arange(R, dtype=np.int32).reshape(2, 2, 2)
-  made = SceneRegions(Regions(grid, *6 * [None]), of_pixels=grid[:1],
+  made = SceneRegions(Regions(grid, *7 * [None]), of_pixels=grid[:1],
                       space=Box(((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))))
   vars(made)["kernel"] = rows @ rows.T + 0.1 * np.eye(R, dtype=np.float32)
   return made

@@ -20,6 +20,7 @@ from jnerf.scenes import pixels
 from jnerf.scenes import rays as rays_lib
 from jnerf.shaping import diffusion, fusion
 from jnerf.shaping.pair_data import HINTED_VIEWS, PairSource, oracle_data, pair_data
+from jnerf.shaping.regions import Scales
 from jnerf.shaping.renderer import ViewRenderer
 from jnerf.shaping.scene_depth import grid_depth
 from jnerf.shaping.scene_regions import RegionSettings, find_scene_regions
@@ -243,7 +244,7 @@ def test_pixels_are_alike_as_their_regions_are(root, tmp_path, scene, field, map
   assert (tmp_path / "regions.npz").exists()
   np.testing.assert_array_equal(data.regions, of_pixels)
   assert of_pixels.shape == (len(scene.train), scene.size[1] // 2, scene.size[0] // 2)
-  walk = diffusion.transitions(found, color_scale=0.2, feature_scale=0.4)
+  walk = diffusion.transitions(diffusion.links(found, Scales(0.2, 0.4)))
   alike = diffusion.embedding(walk, 0.99, 4)
   table = np.concatenate([alike, np.sqrt(0.4) * found.features], axis=1)
   chosen = np.array([[0, 3, 5], [2, 7, 11], [3, 0, 0]])

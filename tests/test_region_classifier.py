@@ -32,7 +32,7 @@ def scene_regions():
   """Regions of which only the grid, over a cube that is its own unit, and the kernel are
   there."""
   regions = SceneRegions(
-      Regions(GRID, None, None, None, None, None, None), of_pixels=GRID[:1],
+      Regions(GRID, *7 * [None]), of_pixels=GRID[:1],
       space=Box(((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))))
   vars(regions)["kernel"] = make_kernel()
   return regions

@@ -20,14 +20,20 @@ def two_walls(spacing=2, seed=0):
   rgb = np.where(left[:, None], [[0.8, 0.1, 0.1]], [[0.1, 0.1, 0.8]])
   features = np.where(left[:, None], [[1.0, 0.0]], [[0.0, 1.0]])
   noise = np.random.default_rng(seed).normal(size=rgb.shape)
+  normals = np.tile([[0.0, 0.0, 1.0]], (len(index), 1))
   return regions.Cells(index, (index + 0.5) / NUM, rgb + 0.005 * noise, features,
-                       np.ones(len(index), int)), left
+                       normals, np.ones(len(index), int)), left
+
+
+SCALES = regions.Scales(0.05, 0.2)
+WALK = regions.Scales(0.2, 0.4)
 
 
 def test_cells_average_what_all_views_saw():
   rng = np.random.default_rng(0)
   places = rng.random((3, 40, 3)).astype(np.float32)
-  views = [(rng.random((40, 3)), rng.normal(size=(40, 5))) for _ in range(3)]
+  views = [(rng.random((40, 3)), rng.normal(size=(40, 5)), rng.normal(size=(40, 3)))
+           for _ in range(3)]
   cells = regions.collect_cells(
       ((place, *view, None) for place, view in zip(places, views)), 2)
   assert cells.counts.sum() == 120 and len(cells.index) <= 8
@@ -42,12 +48,15 @@ def test_cells_average_what_all_views_saw():
     np.testing.assert_allclose(cells.points[m], flat[inside].mean(0), rtol=1e-5)
     mean = unit[inside].mean(0)
     np.testing.assert_allclose(cells.features[m], mean / np.linalg.norm(mean), atol=1e-5)
+    mean = np.concatenate([view[2] for view in views])[inside].mean(0)
+    np.testing.assert_allclose(cells.normals[m], mean / np.linalg.norm(mean), atol=1e-5)
 
 
 def test_pixels_outside_of_the_scene_are_nobody_s_surface():
   rng = np.random.default_rng(3)
   places = rng.random((2, 30, 3)).astype(np.float32)
-  views = [(rng.random((30, 3)), rng.normal(size=(30, 4))) for _ in range(2)]
+  views = [(rng.random((30, 3)), rng.normal(size=(30, 4)), rng.normal(size=(30, 3)))
+           for _ in range(2)]
   seen = rng.random((2, 30)) < 0.6
   cells = regions.collect_cells(
       ((place, *view, inside) for place, view, inside in zip(places, views, seen)), 3)
@@ -67,7 +76,7 @@ def test_cells_of_many_views_take_the_memory_of_one():
     rng = np.random.default_rng(4)
     for view in range(num_views):
       places = (rng.random((num_pixels, 3)) * (view + 1) / num_views).astype(np.float32)
-      yield places, places, places, None
+      yield places, places, places, places, None
 
   tracemalloc.start()
   cells = regions.collect_cells(views(), 16)
@@ -79,8 +88,8 @@ def test_cells_of_many_views_take_the_memory_of_one():
 
 
 def test_views_may_have_numbers_of_places_of_their_own():
-  few = [(np.full((m, 3), at, np.float32), np.full((m, 3), m), np.ones((m, 2)), None)
-         for m, at in ((3, 0.9), (1, 0.1), (5, 0.9))]
+  few = [(np.full((m, 3), at, np.float32), np.full((m, 3), m), np.ones((m, 2)),
+          np.ones((m, 3)), None) for m, at in ((3, 0.9), (1, 0.1), (5, 0.9))]
   cells = regions.collect_cells(few, 2)
   np.testing.assert_array_equal(cells.counts, [1, 8])
   np.testing.assert_allclose(cells.rgb[:, 0], [1, (3 * 3 + 5 * 5) / 8])
@@ -88,8 +97,7 @@ def test_views_may_have_numbers_of_places_of_their_own():
 
 def test_regions_end_where_colour_changes():
   cells, left = two_walls()
-  found = regions.find_regions(cells, num_cells=NUM, num_regions=8, color_scale=0.05,
-                               feature_scale=0.2)
+  found = regions.find_regions(cells, SCALES, num_cells=NUM, num_regions=8)
   of_cells = regions.region_at(found.grid, cells.points, np)
   assert 4 <= len(found.points) <= 16
   assert not set(of_cells[left]) & set(of_cells[~left])
@@ -101,10 +109,56 @@ def test_regions_end_where_colour_changes():
     np.testing.assert_allclose(found.rgb[region], cells.rgb[member].mean(0), rtol=1e-4)
 
 
+def fold(concave: bool):
+  """Cells on two sheets with the same stripes that meet at a right angle at x = 1/2.
+
+  Seen from above: a floor that a wall rises from, or a table whose side drops.
+  """
+  half = np.arange(NUM // 2)
+  i, j = np.meshgrid(half, np.arange(NUM), indexing="ij")
+  flat = np.stack([i.ravel(), j.ravel(), np.full(i.size, 8)], 1)
+  rise = np.stack([np.full(i.size, 8), j.ravel(),
+                   8 + i.ravel() if concave else 7 - i.ravel()], 1)
+  index = np.concatenate([flat, rise])
+  normals = np.repeat([[0.0, 0, 1], [-1.0, 0, 0] if concave else [1.0, 0, 0]], i.size, 0)
+  ones = np.ones((len(index), 3))
+  rgb = ones * np.where(index[:, 1:2] // 4 % 2, 0.3, 0.5)
+  return regions.Cells(index, (index + 0.5) / NUM, rgb, ones, normals,
+                       ones[:, 0].astype(int)), i.size
+
+
+@pytest.mark.parametrize("concave, crease, parted", [
+    (True, 0.1, True), (True, 0.0, False), (False, 0.1, False)])
+def test_regions_end_and_walks_stop_at_concave_folds_alone(concave, crease, parted):
+  cells, num = fold(concave)
+  found = regions.find_regions(cells, regions.Scales(0.05, 0.2, crease), num_cells=NUM,
+                               num_regions=8 if parted else 4)
+  of_cells = regions.region_at(found.grid, cells.points, np)
+  across = set(of_cells[:num]) & set(of_cells[num:])
+  assert bool(across) != parted
+  np.testing.assert_allclose(np.linalg.norm(found.normals, axis=1), 1, rtol=1e-5)
+  if parted:
+    rising = found.points[:, 2] > 8.6 / NUM
+    free, stopped = (diffusion.kernel(diffusion.transitions(diffusion.links(
+        found, regions.Scales(0.2, 0.4, c))), 0.99)[np.ix_(rising, ~rising)].mean()
+        for c in (0.0, 0.1))
+    assert stopped < 0.5 * free
+
+
+def test_concavity_is_of_the_angle_and_of_its_sign():
+  points = np.array([[0, 0, 0], [1, 0, 1.0]])
+  lean = np.array([[0, 0, 1.0], [-1, 0, 0]])  # a floor and the wall it meets
+  first, second = np.array([0, 1]), np.array([1, 0])
+  np.testing.assert_allclose(regions.concavity(points, lean, first, second), [1, 1])
+  np.testing.assert_allclose(
+      regions.concavity(points, -lean, first, second), [0, 0])  # from behind: an edge
+  np.testing.assert_allclose(
+      regions.concavity(points, lean[[0, 0]], first, second), [0, 0])
+
+
 def test_a_cell_without_surface_has_the_nearest_region():
   cells, _ = two_walls(spacing=2)
-  found = regions.find_regions(cells, num_cells=NUM, num_regions=6, color_scale=0.05,
-                               feature_scale=0.2)
+  found = regions.find_regions(cells, SCALES, num_cells=NUM, num_regions=6)
   above = cells.points + [[0, 0, 0.5]]
   np.testing.assert_array_equal(regions.region_at(found.grid, above, np),
                                 regions.region_at(found.grid, cells.points, np))
@@ -178,9 +232,8 @@ def test_a_pair_listed_from_both_sides_counts_once():
 @pytest.fixture(name="walk")
 def make_walk():
   cells, _ = two_walls()
-  found = regions.find_regions(cells, num_cells=NUM, num_regions=30, color_scale=0.05,
-                               feature_scale=0.2)
-  return found, diffusion.transitions(found, color_scale=0.2, feature_scale=0.4)
+  found = regions.find_regions(cells, SCALES, num_cells=NUM, num_regions=30)
+  return found, diffusion.transitions(diffusion.links(found, WALK))
 
 
 def test_the_walk_is_symmetric_and_keeps_its_mass(walk):
@@ -253,7 +306,8 @@ def test_the_embedding_keeps_the_kernels_inner_products(walk):
 def test_a_region_that_touches_nothing_is_alone():
   lonely = regions.Regions(
       grid=None, points=np.zeros((3, 3)), rgb=np.zeros((3, 3)), features=np.ones((3, 1)),
-      counts=np.ones(3), links=np.array([[0, 1]]), contacts=np.ones(1))
-  S = diffusion.transitions(lonely, color_scale=0.1, feature_scale=0.1)
+      normals=np.ones((3, 3)), counts=np.ones(3), links=np.array([[0, 1]]),
+      contacts=np.ones(1))
+  S = diffusion.transitions(diffusion.links(lonely, regions.Scales(0.1, 0.1)))
   assert sparse.issparse(S)
   np.testing.assert_allclose(diffusion.kernel(S, 0.5)[2], [0, 0, 1], atol=1e-6)

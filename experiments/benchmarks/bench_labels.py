@@ -69,7 +69,7 @@ def make_methods() -> dict:
   rows = rng.normal(size=(num_regions, 16)).astype(np.float32)
   rows /= np.linalg.norm(rows, axis=1, keepdims=True)
   grid = rng.integers(0, num_regions, (64, 64, 64)).astype(np.int32)
-  regions = SceneRegions(Regions(grid, *6 * [None]), grid[:1], SPACE)
+  regions = SceneRegions(Regions(grid, *7 * [None]), grid[:1], SPACE)
   regions.__dict__["kernel"] = rows @ rows.T + np.eye(num_regions, dtype=np.float32)
   return {
       "regions": RegionClassifier(regions=regions), "bayes": BayesClassifier(),

@@ -13,13 +13,14 @@ from jnerf.labeling.bayes import BayesClassifier
 from jnerf.labeling.cosine import CosineKernel
 from jnerf.labeling.paper_recipe import PaperRecipe
 from jnerf.labeling.region_classifier import RegionClassifier
+from jnerf.labeling.walker import WalkClassifier
 from jnerf.settings import fields_of
 from jnerf.shaping.rows import RowKind
 from jnerf.shaping.scene_regions import SceneRegions
 
 METHODS: dict[str, type[Assignment]] = {
-    "regions": RegionClassifier, "bayes": BayesClassifier, "cosine": CosineKernel,
-    "paper": PaperRecipe, "mlp": MlpAggregator}
+    "regions": RegionClassifier, "walk": WalkClassifier, "bayes": BayesClassifier,
+    "cosine": CosineKernel, "paper": PaperRecipe, "mlp": MlpAggregator}
 
 
 def make_method(name: str, settings: Mapping[str, Any] = {}, *,

@@ -1,6 +1,7 @@
 """Where to click next: pixels that a clicks file takes, with what is believed of them.
 
-By the regions where these label, else by the Bayesian classifier, whatever the method.
+By the Gaussian process over regions where these label, else by the Bayesian classifier,
+whatever the method: both are refitted in no time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from jnerf.labeling.labeler import Labeler, fit_labeler
 from jnerf.labeling.labels import LabelSet
 from jnerf.labeling.region_classifier import RegionClassifier
 from jnerf.labeling.scene_labeler import SceneLabeler
+from jnerf.labeling.walker import WalkClassifier
 from jnerf.scenes.clicks import full_resolution_xy
 from jnerf.scenes.pixels import random_pixels
 from jnerf.scenes.rays import rays_of_pixels
@@ -133,8 +135,12 @@ def propose(scene_labeler: SceneLabeler, num: int, *, ridge: float,
   if isinstance(method, RegionClassifier):
     candidates = clicks_in_regions(at_work.renderer, at_work.field, at_work.scene,
                                    method.regions)
-    return propose_by_regions(at_work.labeler, at_work.labelled, at_work.unlabelled,
-                              candidates, num)
+    labeler = at_work.labeler
+    if isinstance(method, WalkClassifier):
+      labeler = fit_labeler(method.process, at_work.labelled, labeler.label_set,
+                            at_work.unlabelled)
+    return propose_by_regions(labeler, at_work.labelled, at_work.unlabelled, candidates,
+                              num)
   if at_work.labelled.J.shape[1] > MAX_PARAMS:
     return None
   return propose_by_gradients(

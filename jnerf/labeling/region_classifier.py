@@ -76,11 +76,9 @@ class RegionClassifier(Ridge, Assignment):
     return self.area_prior > 0
 
   def fit(self, entities: Entities, labels, class_ids) -> RegionState:
-    num, scene = len(labels), self.regions
-    # Filled up: every other number of labels would be compiled anew.
-    points = np.pad(entities.points, ((0, -num % PADDED), (0, 0)))
-    numbers = np.asarray(_regions_of(scene.space, scene.grid, points))[:num]
-    merged = _merge(numbers, np.asarray(entities.J), np.asarray(labels))
+    scene = self.regions
+    merged = _merge(regions_of(scene, entities.points), np.asarray(entities.J),
+                    np.asarray(labels))
     return RegionState(
         grid=scene.grid, space=scene.space,
         **_posterior(merged, np.asarray(class_ids), scene.kernel, self.ridge,
@@ -132,6 +130,13 @@ class _Observations:
   J: np.ndarray
   labels: np.ndarray
   counts: np.ndarray
+
+
+def regions_of(scene: SceneRegions, points) -> np.ndarray:
+  """`[N]` regions of 3D points `[N, 3]`."""
+  # Filled up: every other number of points would be compiled anew.
+  filled = np.pad(points, ((0, -len(points) % PADDED), (0, 0)))
+  return np.asarray(_regions_of(scene.space, scene.grid, filled))[:len(points)]
 
 
 @functools.partial(jax.jit, static_argnums=0)

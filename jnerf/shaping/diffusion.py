@@ -19,25 +19,27 @@ from scipy import linalg, sparse
 
 from jnerf.errors import InputError
 from jnerf.host_arrays import unit_rows
-from jnerf.shaping.regions import Regions, difference
+from jnerf.shaping.regions import Regions, Scales, difference
 
 FLOOR = 1e-4  # of a link; no wall is so thick that nobody ever passes
 
 
-def transitions(regions: Regions, *, color_scale: float,
-                feature_scale: float) -> sparse.csr_matrix:
-  """The symmetric matrix `S [R, R]`, whose largest eigenvalue is 1.
+def links(regions: Regions, scales: Scales) -> sparse.csr_matrix:
+  """The symmetric matrix `W [R, R]` of how many go from region to region.
 
-  color_scale, feature_scale: differences across which few go, see `find_regions`.
+  scales: of differences across which few go.
   """
   first, second = np.asarray(regions.links).T
-  unlike = difference(regions.rgb, regions.features, first, second, color_scale,
-                      feature_scale)
-  weights = regions.contacts * np.exp(-unlike) + FLOOR
+  weights = regions.contacts * np.exp(
+      -difference(regions, first, second, scales)) + FLOOR
   num = len(regions.points)
-  links = sparse.csr_matrix((weights.astype(np.float64), (first, second)),
-                            shape=(num, num))
-  links = links + links.T
+  one_way = sparse.csr_matrix((weights.astype(np.float64), (first, second)),
+                              shape=(num, num))
+  return (one_way + one_way.T).tocsr()
+
+
+def transitions(links: sparse.csr_matrix) -> sparse.csr_matrix:
+  """The symmetric matrix `S [R, R]`, whose largest eigenvalue is 1."""
   degree = np.asarray(links.sum(axis=1)).reshape(-1)
   scale = sparse.diags(1 / np.sqrt(np.where(degree > 0, degree, 1.0)))
   return (scale @ links @ scale).tocsr()

@@ -3,7 +3,10 @@
 One photograph says little of a pixel. Where the geometry is known, all that the
 views saw of a place can be put together: its colour and its visual features, averaged
 over the views. Cells of a grid over the scene that hold surface are then merged into
-regions, each of one colour and one kind of features, that end where these change.
+regions, each of one colour and one kind of features, that end where these change, and at
+creases: a concave fold of the surface is where one thing stands on another, a convex one
+an edge of the thing itself (Hoffman and Richards 1984, Parts of Recognition; Stein et al.
+2014, Object Partitioning using Local Convexity).
 
 Notation: M occupied cells of a grid of n^3 cells over the unit cube of the model's
 space, F feature channels, R regions.
@@ -32,13 +35,14 @@ class Cells:
 
   index: `[M, 3]` place in the grid; points: `[M, 3]` mean in the unit cube.
   rgb: `[M, 3]` mean colour; features: `[M, F]` mean direction, of length 1.
-  counts: `[M]` pixels.
+  normals: `[M, 3]` mean direction in the unit cube, of length 1; counts: `[M]` pixels.
   """
 
   index: np.ndarray
   points: np.ndarray
   rgb: np.ndarray
   features: np.ndarray
+  normals: np.ndarray
   counts: np.ndarray
 
 
@@ -49,6 +53,7 @@ class Regions:
   grid: `[n, n, n]` int32, the region of every cell; one without surface has that of
     the nearest that has.
   points: `[R, 3]` mean in the unit cube; rgb: `[R, 3]`; features: `[R, F]`, unit rows.
+  normals: `[R, 3]` unit rows, in the unit cube.
   counts: `[R]` how many pixels saw each.
   links: `[E, 2]` int32 pairs of regions that touch, each once; contacts: `[E]` how many
     pairs of their cells are neighbours, each pair once.
@@ -58,9 +63,23 @@ class Regions:
   points: Array
   rgb: Array
   features: Array
+  normals: Array
   counts: Array
   links: Array
   contacts: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Scales:
+  """Differences that matter between neighbours.
+
+  color: of RGB in [0, 1]; features: of 1 - cosine.
+  crease: of 1 - cosine of the normals across a concave fold; 0: folds do not matter.
+  """
+
+  color: float
+  features: float
+  crease: float = 0.0
 
 
 def cell_index(coordinates, num_cells: int, xnp=jnp):
@@ -79,14 +98,14 @@ def collect_cells(views: Iterable[tuple], num_cells: int) -> Cells:
   """Averages over cells what the views saw there, in the order of cells' places.
 
   views: per view, one after the other, since all together would not fit memory:
-    `coordinates [m, 3]` in the unit cube, where m of its pixels lie; their `rgb [m, 3]`
-    and `features [m, F]`; and `visible [m]` bool, those that are of the scene, or None
-    for all. A view may have as many as it likes.
+    `coordinates [m, 3]` in the unit cube, where m of its pixels lie; their `rgb [m, 3]`,
+    `features [m, F]` and `normals [m, 3]`; and `visible [m]` bool, those that are of the
+    scene, or None for all. A view may have as many as it likes.
   num_cells: n; the memory for it is that of n^3 int32, beside the cells themselves.
   """
   slots = np.full(num_cells**3, -1, np.int32)  # of occupied cells, in the order met
   occupied, sums = np.empty(0, np.int64), None
-  for coordinates, rgb, features, visible in views:
+  for coordinates, rgb, features, normals, visible in views:
     part = slice(None) if visible is None else visible
     coordinates = coordinates[part]
     numbers, member, counts = np.unique(
@@ -97,31 +116,29 @@ def collect_cells(views: Iterable[tuple], num_cells: int) -> Cells:
     occupied = np.concatenate([occupied, fresh])
     add = _summation(member.reshape(-1), len(numbers))
     values = (counts, add @ coordinates, add @ rgb[part],
-              add @ unit_rows(features[part].astype(np.float32)))
+              add @ unit_rows(features[part].astype(np.float32)), add @ normals[part])
     if sums is None:
       sums = [np.zeros((0, *value.shape[1:]), kind)
-              for value, kind in zip(values, (np.int64, float, float, np.float32))]
+              for value, kind in zip(
+                  values, (np.int64, float, float, np.float32, np.float32))]
     for total, value in zip(sums, values):
       total.resize((len(occupied), *total.shape[1:]), refcheck=False)  # with zeros
       total[slots[numbers]] += value
   order = np.argsort(occupied)
-  counts, points, rgb, features = (total[order] for total in sums)
+  counts, points, rgb, features, normals = (total[order] for total in sums)
   index = np.stack(np.unravel_index(occupied[order], (num_cells,) * 3), axis=-1)
   return Cells(index, points / counts[:, None], rgb / counts[:, None],
-               unit_rows(features), counts)
+               unit_rows(features), unit_rows(normals), counts)
 
 
-def find_regions(cells: Cells, *, num_cells: int, num_regions: int, color_scale: float,
-                 feature_scale: float) -> Regions:
-  """Merges cells into about `num_regions` regions.
+def find_regions(cells: Cells, scales: Scales, *, num_cells: int,
+                 num_regions: int) -> Regions:
+  """Merges cells into about `num_regions` regions, which end at differences that matter.
 
   num_cells: n, as in `collect_cells`.
-  color_scale: of RGB in [0, 1]; feature_scale: of 1 - cosine; differences that matter.
   """
   first, second, distance, spacing = _neighbours(cells.points)
-  cost = (distance**2 / (8 * spacing**2)
-          + difference(cells.rgb, cells.features, first, second, color_scale,
-                       feature_scale))
+  cost = distance**2 / (8 * spacing**2) + difference(cells, first, second, scales)
   region = merge(len(cells.points), first, second, cost, num_regions)
   sums = _summation(region, region.max() + 1, cells.counts)
   counts = np.asarray(sums.sum(axis=1))
@@ -135,19 +152,33 @@ def find_regions(cells: Cells, *, num_cells: int, num_regions: int, color_scale:
       grid=grid[tuple(nearest)], points=(sums @ cells.points / counts).astype(single),
       rgb=(sums @ cells.rgb / counts).astype(single),
       features=unit_rows(sums @ cells.features).astype(single),
+      normals=unit_rows(sums @ cells.normals).astype(single),
       counts=counts.reshape(-1).astype(single), links=links,
       contacts=contacts.astype(single))
 
 
-def difference(rgb, features, first, second, color_scale: float,
-               feature_scale: float) -> np.ndarray:
-  """`[E]` how unlike the pairs `first [E]`, `second [E]` are in colour and features."""
-  result = np.sum((rgb[first] - rgb[second]) ** 2, axis=1) / (2 * color_scale**2)
+def difference(nodes: Cells | Regions, first, second, scales: Scales) -> np.ndarray:
+  """`[E]` how unlike the pairs `first [E]`, `second [E]` of neighbours are."""
+  rgb, features = nodes.rgb, nodes.features
+  result = np.sum((rgb[first] - rgb[second]) ** 2, axis=1) / (2 * scales.color**2)
   for start in range(0, len(first), 1 << 18):  # features of all pairs are large
     part = slice(start, start + (1 << 18))
     cosine = np.sum(features[first[part]] * features[second[part]], axis=1)
-    result[part] += (1 - cosine) / feature_scale
+    result[part] += (1 - cosine) / scales.features
+  if scales.crease:
+    result += concavity(nodes.points, nodes.normals, first, second) / scales.crease
   return result
+
+
+def concavity(points, normals, first, second) -> np.ndarray:
+  """`[E]` 1 - cosine of the normals of pairs across a concave fold; 0 across others.
+
+  Across a concave fold normals lean towards one another: going from one point to the
+  other, they turn back.
+  """
+  turn = np.sum((normals[first] - normals[second]) * (points[first] - points[second]),
+                axis=1)
+  return np.where(turn < 0, 1 - np.sum(normals[first] * normals[second], axis=1), 0.0)
 
 
 def merge(num_nodes: int, first, second, cost, num_regions: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from jnerf.geometry.patch_grids import sample_features
 from jnerf.settings import setting
 from jnerf.shaping import diffusion
 from jnerf.shaping import regions as regions_lib
-from jnerf.shaping.regions import Regions
+from jnerf.shaping.regions import Regions, Scales
 from jnerf.shaping.scene_depth import grid_depth
 from jnerf.structs import FeatureMaps, Scene
 
@@ -39,6 +39,9 @@ class RegionSettings:
   feature_scale: float = setting(1.0, "of 1 - cosine: what ends a region", above=0)
   walk_color_scale: float = setting(0.2, "of RGB: what a walk of regions shuns", above=0)
   walk_feature_scale: float = setting(0.4, "of 1 - cosine: what the walk shuns", above=0)
+  crease_scale: float = setting(0.0, "of 1 - cosine of normals across a concave fold: "
+                                "what ends a region; 0: none does", at_least=0)
+  walk_crease_scale: float = setting(0.0, "the same of the walk", at_least=0)
   reach: float = setting(0.99, "of a walk: 1 / (1 - reach) steps on average", at_least=0,
                          below=1)
   num_channels: int = setting(32, "of the walk's embedding, by which pairs are chosen",
@@ -91,9 +94,15 @@ class SceneRegions:
     return np.concatenate([of_walk, features], axis=1).astype(np.float16)
 
   @functools.cached_property
+  def links(self):
+    """Sparse `[R, R]` how many walkers go from region to region, see `diffusion`."""
+    return diffusion.links(self.regions, Scales(
+        self.settings.walk_color_scale, self.settings.walk_feature_scale,
+        self.settings.walk_crease_scale))
+
+  @functools.cached_property
   def _walk(self):
-    return diffusion.transitions(self.regions, color_scale=self.settings.walk_color_scale,
-                                 feature_scale=self.settings.walk_feature_scale)
+    return diffusion.transitions(self.links)
 
 
 def find_scene_regions(
@@ -110,6 +119,7 @@ def find_scene_regions(
                                         (width, height))
   depth = grid_depth(field, scene, intrinsics, (width, height), geometry=geometry,
                      chunk=chunk, on_views=on_views)
+
   def places_of(i: int) -> np.ndarray:
     """`[h, w, 3]` where the i-th training view's blocks lie in the unit cube."""
     camera = (array.astype(np.float32) for array in (
@@ -118,22 +128,27 @@ def find_scene_regions(
     return np.asarray(field.space.unit_cube(points))
 
   cells = regions_lib.collect_cells(
-      _views(scene, maps, places_of, (width, height)), settings.num_cells)
+      _views(field.space, scene, maps, places_of, (width, height)), settings.num_cells)
   regions = regions_lib.find_regions(
-      cells, num_cells=settings.num_cells, num_regions=settings.num_regions,
-      color_scale=settings.color_scale, feature_scale=settings.feature_scale)
+      cells, Scales(settings.color_scale, settings.feature_scale, settings.crease_scale),
+      num_cells=settings.num_cells, num_regions=settings.num_regions)
   of_pixels = np.stack([regions_lib.region_at(regions.grid, places_of(i), np)
                         for i in range(len(scene.train))])
   return SceneRegions(regions, of_pixels, field.space, settings)
 
 
-def _views(scene: Scene, maps: FeatureMaps, places_of: Callable[[int], np.ndarray],
-           grid: tuple[int, int]) -> Iterator[tuple]:
+def _views(space: Space, scene: Scene, maps: FeatureMaps,
+           places_of: Callable[[int], np.ndarray], grid: tuple[int, int]
+           ) -> Iterator[tuple]:
   """What `collect_cells` takes of each training view, at the centres of its blocks."""
   xy, rows, columns = _centres(scene.size, *grid)
   for i, view in enumerate(scene.train):
-    yield (places_of(i).reshape(-1, 3), scene.images[view, rows, columns],
+    places = places_of(i)
+    centre = scene.cam_to_world[view][None, :3, 3].astype(np.float32)
+    camera = np.asarray(space.unit_cube(centre))[0]
+    yield (places.reshape(-1, 3), scene.images[view, rows, columns],
            sample_features(maps.grid, np.full(len(xy), view), xy, np, maps.extent),
+           surfaces.normals_of_points(places, camera).reshape(-1, 3),
            None if scene.mask is None else scene.mask[view, rows, columns])
 
 
