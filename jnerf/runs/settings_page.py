@@ -6,7 +6,9 @@ python -m jnerf.runs.settings_page > docs/settings.md
 from __future__ import annotations
 
 import dataclasses
+import sys
 
+from jnerf.labeling.assignment import Assignment
 from jnerf.runs.config import SECTIONS, setting_fields
 
 _HEADER = """# Settings
@@ -40,9 +42,12 @@ def settings_page() -> str:
 
 
 def _summary(group) -> str:
-  """The first sentence of a group's docstring."""
+  """The first sentence of a group's docstring, of a method's the one of its file."""
   kind = group if isinstance(group, type) else type(group)
-  return " ".join(kind.__doc__.partition("\n\n")[0].split())
+  text = sys.modules[kind.__module__].__doc__ if issubclass(
+      kind, Assignment) else kind.__doc__
+  sentence = " ".join(text.partition("\n\n")[0].split())
+  return sentence.replace("; hashable.", ".")
 
 
 def _value(default) -> str:
