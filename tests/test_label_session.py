@@ -1,5 +1,6 @@
 """A label session on other photographs of a scene: the labels of the first go."""
 
+import functools
 import json
 import pathlib
 import shutil
@@ -104,11 +105,14 @@ def test_what_bears_on_no_label_leaves_the_regions(made, by_regions, setting):
         image(labels / "shaped-regions" / f"rgb_{frame}.png"))
 
 
-def without_field(path):
+def without(left_out, path):
   """As earlier versions wrote the file."""
   with np.load(path) as archive:
-    parts = {name: archive[name] for name in archive.files if name != "field"}
+    parts = {name: archive[name] for name in archive.files if name != left_out}
   np.savez(path, **parts)
+
+
+OLDER = [functools.partial(without, name) for name in ("field", "normals")]
 
 
 def of_another_field(path):
@@ -120,7 +124,7 @@ def of_another_field(path):
 @pytest.mark.parametrize("damage", [
     lambda path: path.write_bytes(b"damaged"),
     lambda path: path.write_bytes(path.read_bytes()[:-200]),
-    lambda path: path.write_bytes(b""), without_field, of_another_field])
+    lambda path: path.write_bytes(b""), *OLDER, of_another_field])
 def test_regions_that_cannot_be_taken_are_refused_and_not_made(
     made, by_regions, damage, tmp_path):
   folder = shutil.copytree(by_regions[0], tmp_path / "run",
@@ -128,13 +132,13 @@ def test_regions_that_cannot_be_taken_are_refused_and_not_made(
   path = folder / "regions.npz"
   damage(path)
   left = path.read_bytes()
-  state = "an older version" if damage is without_field else "another field, or damaged"
+  state = "an older version" if damage in OLDER else "another field, or damaged"
   with pytest.raises(InputError, match=rf"regions\.npz is of {state}.* copy .*"
                      r"label_session\.json elsewhere, .*--mode=propagate") as error:
     run(made[2], folder, *by_regions[1:])
   assert "\n" not in str(error.value) and path.read_bytes() == left
   assert not (folder / "labels" / "other-shaped-regions").exists()
-  if damage is without_field:  # the first photographs make them anew
+  if damage is OLDER[0]:  # the first photographs make them anew
     run(made[1], folder, "--mode=propagate", "--config.label.methods=regions",
         "--config.label.primary=regions")
     run(made[2], folder, *by_regions[1:])

@@ -64,10 +64,10 @@ def write_regions(path: pathlib.Path, scene_regions: SceneRegions, field: Fitted
 
 
 def is_older(path: pathlib.Path) -> bool:
-  """Whether the file is whole, but of a version that did not note the field."""
+  """Whether the file is whole, but of a version that did not write all of it."""
   try:
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-      return "field" not in archive
+      return not {"field", *_PARTS} <= set(archive)
   except NPZ_DAMAGE:
     return False
 
