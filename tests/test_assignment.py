@@ -17,7 +17,8 @@ from jnerf.structs import Entities, Rendering
 HEIGHT, WIDTH, S, H = 12, 16, 3, 16
 CLASSES = [3, 8, 11, 40]
 SETTINGS = {"bandwidth": 0.02, "ridge": 0.3, "paper_step": 0.1}
-ON_ROWS = [name for name in METHODS if name != "regions"]  # which need a scene
+ON_REGIONS = ("regions", "walk")  # which need a scene
+ON_ROWS = [name for name in METHODS if name not in ON_REGIONS]
 
 
 def view(noise, seed=0):
@@ -182,11 +183,12 @@ def test_a_method_takes_its_own_settings_and_defaults_for_the_rest():
   assert not made["paper"].nudges_rgb and make_method("paper").nudges_rgb
 
 
-def test_regions_are_asked_for_by_the_method_that_needs_them_alone():
+def test_regions_are_asked_for_by_the_methods_that_need_them_alone():
   asked = []
   made = {name: make_method(name, regions_fn=lambda: asked.append(1) or "regions")
           for name in METHODS}
-  assert asked == [1] and made["regions"].regions == "regions"
+  assert asked == [1, 1]
+  assert all(made[name].regions == "regions" for name in ON_REGIONS)
 
 
 @pytest.mark.parametrize("name", ON_ROWS)
